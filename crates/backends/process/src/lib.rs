@@ -1,0 +1,1 @@
+//! The backend that runs steps as host processes under the shim

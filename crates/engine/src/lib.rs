@@ -1,0 +1,1 @@
+//! Runs a pipeline's jobs and emits the run's events

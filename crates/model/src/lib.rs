@@ -1,0 +1,1 @@
+//! The nouns of Jobwright as plain data with serde; no I/O, no async

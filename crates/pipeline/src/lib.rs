@@ -1,0 +1,1 @@
+//! Pipeline file to checked pipeline to jobs

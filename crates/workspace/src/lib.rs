@@ -1,0 +1,1 @@
+//! A job's files as trees and tar streams: ignore rules, copies, safe unpacking
