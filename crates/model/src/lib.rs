@@ -1,1 +1,26 @@
-//! The nouns of Jobwright as plain data with serde; no I/O, no async
+//! The nouns of Jobwright (DESIGN section 1) as plain data with serde.
+//!
+//! Nothing here does I/O, waits, or knows a backend: every other room speaks in these types. What a type serialises to
+//! is a contract; the Woodpecker interface document's types are read and written as that document gives them.
+
+mod duration;
+mod ending;
+mod exit;
+mod ids;
+mod job;
+mod network;
+mod registry;
+mod state;
+mod step;
+mod workflow;
+
+pub use duration::{InvalidDuration, format_duration, parse_duration};
+pub use ending::{Cause, Ending, Fault, Outcome};
+pub use exit::{ExitStatus, StepExit, Usage};
+pub use ids::{InvalidId, OwnerId, RunId, StepUuid, TaskUuid};
+pub use job::{Job, Phase, Timeouts};
+pub use network::{Conn, HostAlias, Port};
+pub use registry::Auth;
+pub use state::StepState;
+pub use step::{FailurePolicy, Step, StepType};
+pub use workflow::{Secret, Stage, Workflow};

@@ -1,0 +1,78 @@
+//! Reaching into a running step: run a command beside it, pause it, signal it, look at what it uses.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jobwright_model::{Step, StepExit, TaskUuid};
+use tokio::io::AsyncWrite;
+
+use crate::{LogStream, Result};
+
+/// The size of a terminal in character cells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TerminalSize {
+    /// Width.
+    pub columns: u16,
+    /// Height.
+    pub rows: u16,
+}
+
+/// A command to run within a running step's environment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ExecRequest {
+    /// Program and arguments; not empty.
+    pub argv: Vec<String>,
+    /// Variables on top of the step's own.
+    pub environment: Vec<(String, String)>,
+    /// Give it a terminal of this size; without one its streams come apart.
+    pub terminal: Option<TerminalSize>,
+}
+
+/// A command that runs within a step. Dropping it closes its input and leaves it running.
+#[async_trait]
+pub trait ExecSession: Send {
+    /// Its standard input; `None` once it was taken.
+    fn stdin(&mut self) -> Option<Pin<Box<dyn AsyncWrite + Send>>>;
+    /// Its output; `None` once it was taken.
+    fn output(&mut self) -> Option<LogStream>;
+    /// Changes the size of its terminal.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unsupported`] when it has none.
+    async fn resize(&mut self, size: TerminalSize) -> Result<()>;
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// [`crate::Error::EngineGone`] when nobody can say any more.
+    async fn wait(&mut self) -> Result<StepExit>;
+}
+
+/// What a running step uses at this moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StepStats {
+    /// Processor time so far.
+    pub cpu: Duration,
+    /// Memory now, in bytes.
+    pub memory: u64,
+    /// The memory limit in bytes; 0 when there is none.
+    pub memory_limit: u64,
+    /// Processes and threads.
+    pub pids: u64,
+}
+
+/// Verbs on a running step. Each answers [`crate::Error::UnknownStep`] for a step that is not there and
+/// [`crate::Error::Unsupported`] for what this backend lacks.
+#[async_trait]
+pub trait StepControl: Send + Sync {
+    /// Runs a command beside the step's own.
+    async fn exec(&self, step: &Step, task: &TaskUuid, request: ExecRequest) -> Result<Box<dyn ExecSession>>;
+    /// Stops all of the step's processes where they are.
+    async fn pause(&self, step: &Step, task: &TaskUuid) -> Result<()>;
+    /// Lets them go on.
+    async fn resume(&self, step: &Step, task: &TaskUuid) -> Result<()>;
+    /// Sends a signal (by number) to the step's processes.
+    async fn signal(&self, step: &Step, task: &TaskUuid, signal: i32) -> Result<()>;
+    /// What it uses now.
+    async fn stats(&self, step: &Step, task: &TaskUuid) -> Result<StepStats>;
+}
