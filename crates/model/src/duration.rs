@@ -35,16 +35,12 @@ pub fn parse_duration(text: &str) -> Result<Duration, InvalidDuration> {
     }
     let mut total = Duration::ZERO;
     while !rest.is_empty() {
-        let end = rest
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .ok_or_else(invalid)?;
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(invalid)?;
         let (number, tail) = rest.split_at(end);
         let unit_end = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(unit_end);
         let (_, nanoseconds) = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(invalid)?;
-        total = total
-            .checked_add(part(number, *nanoseconds).ok_or_else(invalid)?)
-            .ok_or_else(invalid)?;
+        total = total.checked_add(part(number, *nanoseconds).ok_or_else(invalid)?).ok_or_else(invalid)?;
         rest = tail;
     }
     Ok(total)
@@ -58,11 +54,7 @@ fn part(number: &str, unit: u64) -> Option<Duration> {
     }
     let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
     let scale = 10_u64.pow(fraction.len() as u32);
-    let fraction: u64 = if fraction.is_empty() {
-        0
-    } else {
-        fraction.parse().ok()?
-    };
+    let fraction: u64 = if fraction.is_empty() { 0 } else { fraction.parse().ok()? };
     let nanoseconds = whole
         .checked_mul(unit)?
         .checked_add(u64::try_from(u128::from(fraction) * u128::from(unit) / u128::from(scale)).ok()?)?;
@@ -98,37 +90,23 @@ mod tests {
             ("0", 0),
             (".5s", 500),
         ] {
-            assert_eq!(
-                parse_duration(text).unwrap(),
-                Duration::from_millis(milliseconds),
-                "{text}"
-            );
+            assert_eq!(parse_duration(text).unwrap(), Duration::from_millis(milliseconds), "{text}");
         }
     }
 
     #[test]
     fn what_is_no_duration_is_refused_by_name() {
-        for text in [
-            "",
-            "soon",
-            "-5s",
-            "5 s",
-            "5x",
-            "s",
-            ".s",
-            "1.2.3s",
-            "99999999999999999999h",
-            "9999999999h",
-        ] {
+        for text in
+            ["", "soon", "-5s", "5 s", "5x", "s", ".s", "1.2.3s", "99999999999999999999h", "9999999999h"]
+        {
             assert_eq!(parse_duration(text), Err(InvalidDuration(text.to_owned())));
         }
     }
 
     #[test]
     fn durations_are_shown_with_two_units_at_most() {
-        let shown: Vec<_> = [850, 3_210, 125_000, 3_725_000]
-            .map(|ms| format_duration(Duration::from_millis(ms)))
-            .into();
+        let shown: Vec<_> =
+            [850, 3_210, 125_000, 3_725_000].map(|ms| format_duration(Duration::from_millis(ms))).into();
         assert_eq!(shown, ["850ms", "3.2s", "2m05s", "1h02m"]);
     }
 }

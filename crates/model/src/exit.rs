@@ -67,13 +67,6 @@ impl StepExit {
     /// An exit with the given status and nothing else known.
     #[must_use]
     pub fn new(status: ExitStatus) -> Self {
-        Self {
-            status,
-            oom: false,
-            started: None,
-            finished: None,
-            usage: None,
-            message: None,
-        }
+        Self { status, oom: false, started: None, finished: None, usage: None, message: None }
     }
 }

@@ -26,9 +26,7 @@ const LONGEST: usize = 128;
 fn is_safe(text: &str) -> bool {
     text.len() <= LONGEST
         && text.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
 }
 
 /// Lower-case hexadecimal digits of `N` random bytes from the operating system.
@@ -155,11 +153,7 @@ impl RunId {
     #[must_use]
     pub fn generate() -> Self {
         let now = Timestamp::now().to_zoned(TimeZone::UTC);
-        Self(format!(
-            "{}-{}",
-            now.strftime("%Y%m%dT%H%M%SZ"),
-            random_hex::<3>()
-        ))
+        Self(format!("{}-{}", now.strftime("%Y%m%dT%H%M%SZ"), random_hex::<3>()))
     }
 
     /// Takes `text` as a run id.
@@ -177,11 +171,7 @@ impl RunId {
         if fits {
             Ok(Self(text))
         } else {
-            Err(InvalidId {
-                kind: "run id",
-                text,
-                rule: "a run id looks like 20261120T132503Z-567825",
-            })
+            Err(InvalidId { kind: "run id", text, rule: "a run id looks like 20261120T132503Z-567825" })
         }
     }
 
@@ -239,13 +229,7 @@ mod tests {
 
     #[test]
     fn what_is_not_a_run_id_is_refused_with_an_example() {
-        for text in [
-            "",
-            "20261120T132503Z",
-            "20261120T132503Z-56782G",
-            "20261120T132503Z-567825/",
-            "x",
-        ] {
+        for text in ["", "20261120T132503Z", "20261120T132503Z-56782G", "20261120T132503Z-567825/", "x"] {
             let error = RunId::new(text).unwrap_err();
             assert!(error.to_string().contains("20261120T132503Z-567825"), "{error}");
         }
@@ -256,18 +240,7 @@ mod tests {
         for text in ["11301", "01J8Z6T5", "a_b.c-d"] {
             assert_eq!(TaskUuid::new(text).unwrap().as_str(), text);
         }
-        for text in [
-            "",
-            ".",
-            "..",
-            "../x",
-            "a/b",
-            "a\0b",
-            "-x",
-            "ä",
-            "a b",
-            &"x".repeat(129),
-        ] {
+        for text in ["", ".", "..", "../x", "a/b", "a\0b", "-x", "ä", "a b", &"x".repeat(129)] {
             assert!(TaskUuid::new(text).is_err(), "{text:?}");
         }
     }
@@ -275,9 +248,6 @@ mod tests {
     #[test]
     fn a_bad_id_in_json_is_an_error() {
         assert!(serde_json::from_str::<StepUuid>("\"../etc\"").is_err());
-        assert_eq!(
-            serde_json::to_string(&StepUuid::new("s1").unwrap()).unwrap(),
-            "\"s1\""
-        );
+        assert_eq!(serde_json::to_string(&StepUuid::new("s1").unwrap()).unwrap(), "\"s1\"");
     }
 }

@@ -11,11 +11,7 @@ pub struct Conn {
     #[serde(default)]
     pub name: String,
     /// Names that resolve to the step within that network.
-    #[serde(
-        default,
-        deserialize_with = "null_as_empty",
-        serialize_with = "crate::workflow::empty_as_null"
-    )]
+    #[serde(default, deserialize_with = "null_as_empty", serialize_with = "crate::workflow::empty_as_null")]
     pub aliases: Vec<String>,
 }
 

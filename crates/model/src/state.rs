@@ -38,9 +38,7 @@ impl From<&StepExit> for StepState {
             exit_code: code.unwrap_or(-1),
             exited: true,
             oom_killed: exit.oom,
-            error: code
-                .is_none()
-                .then(|| "the exit status cannot be read".to_owned()),
+            error: code.is_none().then(|| "the exit status cannot be read".to_owned()),
             started: exit.started.map_or(0, |at| at.as_second()),
             skipped: false,
         }

@@ -97,10 +97,7 @@ fn policy<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<FailurePo
         Some("fail") => Ok(Some(FailurePolicy::Fail)),
         Some("ignore") => Ok(Some(FailurePolicy::Ignore)),
         Some("cancel") => Ok(Some(FailurePolicy::Cancel)),
-        Some(other) => Err(serde::de::Error::unknown_variant(
-            other,
-            &["fail", "ignore", "cancel"],
-        )),
+        Some(other) => Err(serde::de::Error::unknown_variant(other, &["fail", "ignore", "cancel"])),
     }
 }
 
@@ -137,82 +134,38 @@ pub struct Step {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub workspace_base: String,
     /// The whole environment, secrets included.
-    #[serde(
-        default,
-        deserialize_with = "null_as_empty",
-        skip_serializing_if = "BTreeMap::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_as_empty", skip_serializing_if = "BTreeMap::is_empty")]
     pub environment: BTreeMap<String, String>,
     /// The part of the environment whose values are secret, by variable; a backend keeps them out of what its engine
     /// shows where it can.
-    #[serde(
-        default,
-        deserialize_with = "null_as_empty",
-        skip_serializing_if = "BTreeMap::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_as_empty", skip_serializing_if = "BTreeMap::is_empty")]
     pub secret_mapping: BTreeMap<String, String>,
     /// The program and its arguments, in place of the image's own or of a generated script.
-    #[serde(
-        default,
-        deserialize_with = "null_as_empty",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_as_empty", skip_serializing_if = "Vec::is_empty")]
     pub entrypoint: Vec<String>,
     /// Shell commands; when there are any, a script is generated from them.
-    #[serde(
-        default,
-        deserialize_with = "null_as_empty",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_as_empty", skip_serializing_if = "Vec::is_empty")]
     pub commands: Vec<String>,
     /// Additions to the hosts file.
-    #[serde(
-        default,
-        deserialize_with = "null_as_empty",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_as_empty", skip_serializing_if = "Vec::is_empty")]
     pub extra_hosts: Vec<HostAlias>,
     /// `source:destination[:mode]`.
-    #[serde(
-        default,
-        deserialize_with = "null_as_empty",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_as_empty", skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<String>,
     /// `path[:options]`.
-    #[serde(
-        default,
-        deserialize_with = "null_as_empty",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_as_empty", skip_serializing_if = "Vec::is_empty")]
     pub tmpfs: Vec<String>,
     /// `host:container[:permissions]`.
-    #[serde(
-        default,
-        deserialize_with = "null_as_empty",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_as_empty", skip_serializing_if = "Vec::is_empty")]
     pub devices: Vec<String>,
     /// The networks to join.
-    #[serde(
-        default,
-        deserialize_with = "null_as_empty",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_as_empty", skip_serializing_if = "Vec::is_empty")]
     pub networks: Vec<Conn>,
     /// Addresses of resolvers.
-    #[serde(
-        default,
-        deserialize_with = "null_as_empty",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_as_empty", skip_serializing_if = "Vec::is_empty")]
     pub dns: Vec<String>,
     /// Search domains.
-    #[serde(
-        default,
-        deserialize_with = "null_as_empty",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_as_empty", skip_serializing_if = "Vec::is_empty")]
     pub dns_search: Vec<String>,
     /// Run when the workflow has failed so far.
     #[serde(default, skip_serializing_if = "is_false")]
@@ -230,36 +183,20 @@ pub struct Step {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub network_mode: String,
     /// Ports that the step serves.
-    #[serde(
-        default,
-        deserialize_with = "null_as_empty",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_as_empty", skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<Port>,
     /// Settings that only one backend understands, by that backend's name.
-    #[serde(
-        default,
-        deserialize_with = "null_as_empty",
-        skip_serializing_if = "Map::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_as_empty", skip_serializing_if = "Map::is_empty")]
     pub backend_options: Map<String, Value>,
     /// The workflow's labels.
-    #[serde(
-        default,
-        deserialize_with = "null_as_empty",
-        skip_serializing_if = "BTreeMap::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_as_empty", skip_serializing_if = "BTreeMap::is_empty")]
     pub workflow_labels: BTreeMap<String, String>,
     /// A template for the container's name; see `jobwright_backend::names`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub container_name_scheme: String,
     /// Names of steps of the same workflow that must have ended before this one begins; with any of them in a workflow
     /// its stages' barriers no longer hold for the steps that name theirs.
-    #[serde(
-        default,
-        deserialize_with = "null_as_empty",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_as_empty", skip_serializing_if = "Vec::is_empty")]
     pub depends_on: Vec<String>,
 }
 

@@ -40,11 +40,7 @@ impl Workflow {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Stage {
     /// The steps.
-    #[serde(
-        default,
-        deserialize_with = "null_as_empty",
-        skip_serializing_if = "Vec::is_empty"
-    )]
+    #[serde(default, deserialize_with = "null_as_empty", skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<Step>,
 }
 
@@ -61,9 +57,7 @@ pub struct Secret {
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Secret")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("Secret").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
@@ -82,9 +76,5 @@ where
     S: Serializer,
     T: Serialize,
 {
-    if list.is_empty() {
-        serializer.serialize_none()
-    } else {
-        list.serialize(serializer)
-    }
+    if list.is_empty() { serializer.serialize_none() } else { list.serialize(serializer) }
 }
