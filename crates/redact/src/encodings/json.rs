@@ -1,0 +1,112 @@
+//! What JSON writers make of a secret inside a string.
+
+/// The liberties that writers take with characters which need no escape.
+#[derive(Clone, Copy)]
+struct Style {
+    /// `/` as `\/`.
+    slash: bool,
+    /// `<`, `>` and `&` as `\u00XX`.
+    html: bool,
+    /// `"`, `'`, `+` and the grave accent as `\u00XX` as well.
+    quotes: bool,
+    /// All that is not ASCII as `\uXXXX`.
+    ascii: bool,
+    /// Hexadecimal digits in capitals.
+    capitals: bool,
+    /// Backspace and form feed as `\u0008` and `\u000c`.
+    long_controls: bool,
+}
+
+const PLAIN: Style =
+    Style { slash: false, html: false, quotes: false, ascii: false, capitals: false, long_controls: false };
+
+const STYLES: [Style; 8] = [
+    PLAIN,                                                                    // serde_json, JSON.stringify
+    Style { ascii: true, ..PLAIN },                                           // Python
+    Style { slash: true, ..PLAIN },                                           // Swift, C writers
+    Style { slash: true, ascii: true, ..PLAIN },                              // PHP
+    Style { html: true, ..PLAIN },                                            // Go
+    Style { html: true, long_controls: true, ..PLAIN },                       // Go before 1.22
+    Style { ascii: true, capitals: true, ..PLAIN },                           // Jackson with ESCAPE_NON_ASCII
+    Style { html: true, quotes: true, ascii: true, capitals: true, ..PLAIN }, // .NET
+];
+
+/// None for a value that is not UTF-8: JSON cannot hold it.
+pub(super) fn forms(text: &[u8]) -> Vec<Vec<u8>> {
+    let Ok(text) = std::str::from_utf8(text) else {
+        return Vec::new();
+    };
+    STYLES
+        .iter()
+        .map(|&style| text.chars().map(|character| escape(style, character)).collect::<String>().into())
+        .collect()
+}
+
+fn escape(style: Style, character: char) -> String {
+    match character {
+        '"' | '\'' | '+' | '`' if style.quotes => unicode(style, character),
+        '<' | '>' | '&' if style.html => unicode(style, character),
+        '\u{2028}' | '\u{2029}' if style.html => unicode(style, character),
+        '\u{8}' | '\u{c}' if style.long_controls => unicode(style, character),
+        '"' => r#"\""#.into(),
+        '\\' => r"\\".into(),
+        '/' if style.slash => r"\/".into(),
+        '\u{8}' => r"\b".into(),
+        '\u{c}' => r"\f".into(),
+        '\n' => r"\n".into(),
+        '\r' => r"\r".into(),
+        '\t' => r"\t".into(),
+        '\0'..='\u{1f}' => unicode(style, character),
+        '\u{80}'.. if style.ascii => unicode(style, character),
+        _ => character.into(),
+    }
+}
+
+/// `\uXXXX`, twice for a character beyond the basic plane.
+fn unicode(style: Style, character: char) -> String {
+    let units = character.encode_utf16(&mut [0; 2]).to_vec();
+    let write = |unit| {
+        if style.capitals { format!("\\u{unit:04X}") } else { format!("\\u{unit:04x}") }
+    };
+    units.into_iter().map(write).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::Masker;
+
+    #[test]
+    fn every_habit_of_escaping_a_string_is_masked() {
+        let masker = Masker::builder().secret("S", "a\"b\\c/d\n<é>\u{1}😀").build().masker;
+        for escaped in [
+            r#"a\"b\\c/d\n<é>\u0001😀"#,
+            r#"a\"b\\c/d\n<\u00e9>\u0001\ud83d\ude00"#,
+            r#"a\"b\\c/d\n<\u00E9>\u0001\uD83D\uDE00"#,
+            r#"a\"b\\c\/d\n<é>\u0001😀"#,
+            r#"a\"b\\c\/d\n<\u00e9>\u0001\ud83d\ude00"#,
+            r#"a\"b\\c/d\n\u003cé\u003e\u0001😀"#,
+            r#"a\u0022b\\c/d\n\u003C\u00E9\u003E\u0001\uD83D\uDE00"#,
+        ] {
+            assert_eq!(
+                masker.mask_str(&format!("{{\"k\":\"{escaped}\"}}")),
+                "{\"k\":\"********\"}",
+                "{escaped}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_serde_json_writes_is_masked(value in "[a-z\"\\\\/\u{0}-\u{20}<é😀]{4,12}") {
+            prop_assume!(value.trim() == value && value.len() >= 4);
+            let masker = Masker::builder().secret("S", &value).build().masker;
+            let written = serde_json::json!({ "KEY": value }).to_string();
+            let masked = masker.mask_str(&written);
+            // The quote behind the value may make another match of a value that has quotes itself.
+            let right = ["{\"KEY\":\"********\"}", "{\"KEY\":\"********}"];
+            prop_assert!(right.contains(&&*masked), "{masked}");
+        }
+    }
+}
