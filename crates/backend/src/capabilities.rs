@@ -77,11 +77,7 @@ impl fmt::Display for Capabilities {
             ("files", self.files),
             ("survives its owner", self.survives_owner),
         ];
-        let has: Vec<_> = all
-            .iter()
-            .filter(|(_, has)| *has)
-            .map(|(name, _)| *name)
-            .collect();
+        let has: Vec<_> = all.iter().filter(|(_, has)| *has).map(|(name, _)| *name).collect();
         f.write_str(&has.join(", "))
     }
 }

@@ -141,28 +141,19 @@ impl Error {
     /// An error in the way `step` is written.
     #[must_use]
     pub fn invalid_step(step: &Step, reason: impl Into<String>) -> Self {
-        Self::InvalidStep {
-            name: step.name.clone(),
-            reason: reason.into(),
-        }
+        Self::InvalidStep { name: step.name.clone(), reason: reason.into() }
     }
 
     /// A failure to start `step`.
     #[must_use]
     pub fn start(step: &Step, reason: impl Into<String>) -> Self {
-        Self::Start {
-            name: step.name.clone(),
-            reason: reason.into(),
-        }
+        Self::Start { name: step.name.clone(), reason: reason.into() }
     }
 
     /// `step` of `task` is not here.
     #[must_use]
     pub fn unknown_step(step: &Step, task: &TaskUuid) -> Self {
-        Self::UnknownStep {
-            step: step.uuid.clone(),
-            task: task.clone(),
-        }
+        Self::UnknownStep { step: step.uuid.clone(), task: task.clone() }
     }
 
     /// An error of the operating system; a full disk becomes [`Error::DiskFull`].
@@ -171,10 +162,7 @@ impl Error {
         if source.kind() == io::ErrorKind::StorageFull {
             Self::DiskFull(operation.into())
         } else {
-            Self::Io {
-                operation: operation.into(),
-                source,
-            }
+            Self::Io { operation: operation.into(), source }
         }
     }
 

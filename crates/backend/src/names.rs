@@ -20,11 +20,8 @@ const LONGEST: usize = 200;
 /// [`Error::InvalidStep`] for a scheme with an unknown placeholder or an unclosed brace, and for one that gives an empty
 /// name or one longer than 200 bytes.
 pub fn container_name(step: &Step, task: &TaskUuid) -> Result<String> {
-    let scheme = if step.container_name_scheme.is_empty() {
-        DEFAULT_SCHEME
-    } else {
-        &step.container_name_scheme
-    };
+    let scheme =
+        if step.container_name_scheme.is_empty() { DEFAULT_SCHEME } else { &step.container_name_scheme };
     let name = sanitise(&expand(scheme, step, task)?);
     if name.is_empty() || name.len() > LONGEST {
         let why = format!(
@@ -69,13 +66,7 @@ fn expand(scheme: &str, step: &Step, task: &TaskUuid) -> Result<String> {
 fn sanitise(name: &str) -> String {
     let safe: String = name
         .chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-') {
-                c
-            } else {
-                '-'
-            }
-        })
+        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-') { c } else { '-' })
         .collect();
     safe.trim_start_matches(['_', '.', '-']).to_owned()
 }
@@ -107,10 +98,7 @@ mod tests {
     #[test]
     fn a_scheme_that_gives_no_name_is_an_error() {
         for scheme in ["{nope}", "{task", "---", &"x".repeat(201)] {
-            assert!(
-                matches!(named(scheme), Err(Error::InvalidStep { .. })),
-                "{scheme}"
-            );
+            assert!(matches!(named(scheme), Err(Error::InvalidStep { .. })), "{scheme}");
         }
     }
 }

@@ -63,21 +63,14 @@ impl BackendRegistry {
 
     async fn find_named(&self, name: &str) -> Result<Arc<dyn Backend>, FindError> {
         let Some(found) = self.backends.iter().find(|backend| backend.name() == name) else {
-            return Err(FindError::Unknown {
-                name: name.to_owned(),
-                known: self.availability().await,
-            });
+            return Err(FindError::Unknown { name: name.to_owned(), known: self.availability().await });
         };
         match found.is_available().await {
             Availability::Available => Ok(Arc::clone(found)),
             Availability::Unavailable(reason) => {
                 let mut others = self.availability().await;
                 others.retain(|(other, _)| *other != name);
-                Err(FindError::Unavailable {
-                    name: name.to_owned(),
-                    reason,
-                    others,
-                })
+                Err(FindError::Unavailable { name: name.to_owned(), reason, others })
             }
         }
     }
@@ -88,9 +81,7 @@ impl BackendRegistry {
                 return Ok(Arc::clone(backend));
             }
         }
-        Err(FindError::NoneAvailable {
-            known: self.availability().await,
-        })
+        Err(FindError::NoneAvailable { known: self.availability().await })
     }
 
     /// Every backend's name and whether it can be used here.

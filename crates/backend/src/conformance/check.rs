@@ -1,0 +1,80 @@
+//! How a case says that a promise does not hold.
+
+use std::fmt;
+
+use crate::{Error, Result};
+
+/// What a case answers.
+pub type CaseResult<T = ()> = std::result::Result<T, Failure>;
+
+/// Why a case failed. Any error becomes one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure(String);
+
+impl Failure {
+    /// A failure in these words.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// Says what was being done when it happened.
+    #[must_use]
+    pub fn during(self, what: &str) -> Self {
+        Self(format!("{what}: {}", self.0))
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self(format!("unexpected error: {error}"))
+    }
+}
+
+/// Fails the case with a text when a condition does not hold.
+macro_rules! ensure {
+    ($holds:expr, $($text:tt)+) => {
+        if !$holds {
+            return Err($crate::conformance::Failure::new(format!($($text)+)));
+        }
+    };
+}
+pub(super) use ensure;
+
+/// Fails unless `actual` equals `expected`.
+pub(super) fn same<T: PartialEq + fmt::Debug>(what: &str, actual: &T, expected: &T) -> CaseResult {
+    ensure!(actual == expected, "{what} is {actual:?}, not {expected:?}");
+    Ok(())
+}
+
+/// Fails unless `actual` is exactly `expected`; says where the two part.
+pub(super) fn same_bytes(what: &str, actual: &[u8], expected: &[u8]) -> CaseResult {
+    if actual == expected {
+        return Ok(());
+    }
+    let parts_at = actual.iter().zip(expected).take_while(|(a, b)| a == b).count();
+    let from = parts_at.saturating_sub(20);
+    let excerpt = |bytes: &[u8]| bytes[from..bytes.len().min(from + 100)].escape_ascii().to_string();
+    Err(Failure::new(format!(
+        "{what} has {} bytes, not {}; they part at byte {parts_at}: \"{}\" where \"{}\" should be",
+        actual.len(),
+        expected.len(),
+        excerpt(actual),
+        excerpt(expected),
+    )))
+}
+
+/// Fails unless `result` is an error for which `fits` holds.
+pub(super) fn refused<T>(what: &str, result: Result<T>, fits: fn(&Error) -> bool) -> CaseResult {
+    match result {
+        Err(error) if fits(&error) => Ok(()),
+        Err(error) => Err(Failure::new(format!("{what} answered the wrong error: {error} ({error:?})"))),
+        Ok(_) => Err(Failure::new(format!("{what} succeeded"))),
+    }
+}
