@@ -39,7 +39,7 @@ fn main() {
     measure(
         "rows of 999 a, secret of 1000 a",
         &row,
-        &["a".repeat(999), "b".into()].concat().repeat(1000).as_bytes(),
+        ["a".repeat(999), "b".into()].concat().repeat(1000).as_bytes(),
         64 << 10,
     );
     build("ten secrets", || drop(ten_secrets()));
