@@ -234,6 +234,7 @@ mod tests {
     #[test]
     fn a_damaged_owner_file_is_named() {
         let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).unwrap();
         fs::write(dir.path().join("owner"), "../x").unwrap();
         let error = StateDir::open(dir.path()).unwrap_err();
         assert!(error.to_string().contains("owner"), "{error}");
@@ -242,7 +243,7 @@ mod tests {
     #[test]
     fn runs_are_listed_in_order_and_tell_whether_their_owner_lives() {
         let dir = tempfile::tempdir().unwrap();
-        let state = StateDir::open(dir.path()).unwrap();
+        let state = StateDir::open(&dir.path().join("state")).unwrap();
         assert!(state.runs().unwrap().is_empty());
         let runs = ["20261120T132503Z-567825", "20261121T000000Z-000000"].map(|id| RunId::new(id).unwrap());
         for run in runs.iter().rev() {

@@ -61,6 +61,8 @@ pub enum Cause {
     Workspace,
     /// A file that it had to leave was not there.
     ArtifactMissing,
+    /// It ended, but what it took could not be given back.
+    Cleanup,
     /// A person, or a program on a person's behalf.
     ByUser,
     /// Jobwright itself was told to stop.
@@ -69,6 +71,8 @@ pub enum Cause {
     ByQueue,
     /// Another step or job of the same whole failed.
     BySibling,
+    /// It ran in the background of a workflow that came to its end.
+    WorkflowEnded,
     /// Its condition did not hold.
     Condition,
     /// What it depends on did not pass; the name of that.
@@ -103,8 +107,11 @@ impl Cause {
             | Self::StartFailure
             | Self::Image
             | Self::Workspace
-            | Self::ArtifactMissing => Outcome::Failed,
-            Self::ByUser | Self::ByShutdown | Self::ByQueue | Self::BySibling => Outcome::Cancelled,
+            | Self::ArtifactMissing
+            | Self::Cleanup => Outcome::Failed,
+            Self::ByUser | Self::ByShutdown | Self::ByQueue | Self::BySibling | Self::WorkflowEnded => {
+                Outcome::Cancelled
+            }
             Self::Condition | Self::Dependency(_) => Outcome::Skipped,
             Self::EngineVanished | Self::StatusUnreadable => Outcome::Lost,
         }
@@ -137,10 +144,12 @@ impl Cause {
             Self::Image => "image",
             Self::Workspace => "workspace",
             Self::ArtifactMissing => "artifact_missing",
+            Self::Cleanup => "cleanup",
             Self::ByUser => "by_user",
             Self::ByShutdown => "by_shutdown",
             Self::ByQueue => "by_queue",
             Self::BySibling => "by_sibling",
+            Self::WorkflowEnded => "workflow_ended",
             Self::Condition => "condition",
             Self::Dependency(_) => "dependency",
             Self::EngineVanished => "engine_vanished",
@@ -220,6 +229,12 @@ impl Ending {
         self.finished = exit.finished.or(self.finished);
         self.evidence = self.evidence.or_else(|| exit.message.clone());
         self
+    }
+
+    /// The same ending judged anew: by another cause, and with the outcome that it means.
+    #[must_use]
+    pub fn recast(self, cause: Cause) -> Self {
+        Self { outcome: cause.outcome(), cause, ..self }
     }
 
     /// Adds the evidence; a text that is already masked.
