@@ -1,1 +1,18 @@
-//! Pipeline file to checked pipeline to jobs
+//! Pipeline file to checked pipeline to jobs: YAML is read into a tree of our own with source positions, every rule is applied and
+//! every violation reported with its place, and each job of what is left is compiled into a job of the model.
+//!
+//! Nothing here runs anything, chooses a backend or orders jobs: that is `engine`'s.
+
+mod compile;
+mod finding;
+mod pipeline;
+mod render;
+mod secrets;
+mod source;
+
+pub use compile::{CompileContext, DEFAULT_WORKDIR, JOB_LABEL, RUN_LABEL, STAGE_LABEL, Target, compile};
+pub use finding::{Finding, Report, Severity};
+pub use pipeline::{Pipeline, PipelineJob, Secret, Service};
+pub use render::Look;
+pub use secrets::{HostSecrets, ResolveSecret, SecretError, SecretSource};
+pub use source::{Position, Source, Span};
