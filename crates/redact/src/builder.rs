@@ -19,7 +19,7 @@ pub const MAX_SECRET_BYTES: usize = 1 << 20;
 /// A longer value, in bytes after trimming, is masked as it is and line by line, but not in its encoded forms.
 pub const MAX_ENCODED_BYTES: usize = 32 << 10;
 
-/// The most bytes that all patterns of one masker may have. A byte of pattern takes up to 25 bytes of memory.
+/// The most bytes that all patterns of one masker may have. A byte of pattern takes some 25 bytes of memory.
 pub const MAX_PATTERN_BYTES: usize = 32 << 20;
 
 /// A value that nobody may read, and what is shown in its place.

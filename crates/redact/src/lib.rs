@@ -31,7 +31,10 @@
 //! Base64 shows the edges of a secret that stands in the middle of other bytes mixed with its neighbours; only characters
 //! that the secret alone determines are masked, so of its first and of its last byte up to four bits may be seen. A base64
 //! form of fewer than six characters is not looked for: six are 36 bits, which a gibibyte of random base64 shows by chance
-//! once in sixty; four would be shown sixty times.
+//! once in sixty; four would be shown sixty times. In wrapped base64 a secret is found where it is the beginning of what
+//! was encoded, or where no line ends within it.
+//!
+//! Other forms (hexadecimal, compressed, one letter per line, half on stdout and half on stderr) are not found.
 //!
 //! # The law
 //!
@@ -55,8 +58,10 @@
 //!
 //! # Cost
 //!
-//! Linear in input and patterns, whatever they are. A sieve (`sieve.rs`) looks at a few bytes in every stride and finds
-//! where no pattern can be; only the rest goes through an automaton, byte by byte. Without secrets, bytes are copied.
+//! Linear in input and patterns, whatever they are. A sieve looks at a few bytes in every stride and finds where no
+//! pattern can begin; only the rest goes through an automaton, byte by byte. Ten usual secrets make some 500 patterns,
+//! 1.5 ms to build; log lines then pass at 2.7 GiB/s and text of nothing but near matches at 0.35 GiB/s (one core of a
+//! 2 GHz Xeon; `cargo run --release -p jobwright-redact --example throughput`). Without secrets, bytes are copied.
 //!
 //! No `Debug` or `Display` of this crate shows a value.
 

@@ -112,6 +112,11 @@ mod tests {
         assert_eq!(mask("first line\nsecond\n", "| second\n| first line"), "| ********\n| ********");
     }
 
+    #[test]
+    fn white_space_around_a_line_does_not_belong_to_it() {
+        assert_eq!(mask("{\r\n  key: value\r\n}", "key: value;"), "********;");
+    }
+
     // covers: woodpecker 58
     #[test]
     fn short_lines_of_a_value_are_not_masked_alone() {

@@ -106,11 +106,9 @@ impl Progress {
     /// Adds the matches that end in the block, skipping what cannot match.
     fn find(&mut self, rules: &Rules, block: &[u8]) {
         let mut index = 0;
-        let mut suspect_end = 0;
         while index < block.len() {
-            if self.at == ROOT && index >= suspect_end {
-                let suspect = rules.sieve.next(block, index);
-                (index, suspect_end) = (suspect.start, suspect.end);
+            if self.at == ROOT {
+                index = rules.sieve.next(block, index);
             }
             let Some(&byte) = block.get(index) else { return };
             let (next, ending) = rules.automaton.step(self.at, byte);
@@ -163,5 +161,71 @@ impl fmt::Debug for MaskStream {
             .field("read", &progress.read)
             .field("released", &progress.released)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stream(secret: &str) -> (MaskStream, Vec<u8>) {
+        (MaskStream::new(&Masker::builder().secret("S", secret).build().masker), Vec::new())
+    }
+
+    // covers: sourcegraph 46
+    #[test]
+    fn a_secret_split_over_two_chunks_is_masked_at_every_split() {
+        let text = b"<secret-value>";
+        for split in 0..=text.len() {
+            let (mut stream, mut out) = stream("secret-value");
+            stream.push(&text[..split], &mut out);
+            stream.push(&text[split..], &mut out);
+            assert_eq!(out, b"<********>");
+        }
+    }
+
+    #[test]
+    fn a_whole_secret_is_replaced_at_once() {
+        let (mut stream, mut out) = stream("secret-value");
+        stream.push(b"login: secret-value", &mut out);
+        assert_eq!((out.as_slice(), stream.held()), (&b"login: ********"[..], 0));
+    }
+
+    #[test]
+    fn what_only_began_like_a_secret_is_shown_when_it_goes_on_otherwise() {
+        let (mut stream, mut out) = stream("secret-value");
+        stream.push(b"my secret-", &mut out);
+        assert_eq!((out.as_slice(), stream.held()), (&b"my "[..], 7));
+        stream.push(b"key", &mut out);
+        assert_eq!((out.as_slice(), stream.held()), (&b"my secret-key"[..], 0));
+    }
+
+    #[test]
+    fn an_interval_that_may_grow_is_held_from_its_first_byte() {
+        let masker = Masker::builder().secret("A", "abcd").secret("B", "cdef").build().masker;
+        let (mut stream, mut out) = (MaskStream::new(&masker), Vec::new());
+        stream.push(b"-abcd", &mut out);
+        assert_eq!((out.as_slice(), stream.held()), (&b"-"[..], 4));
+        stream.push(b"ef", &mut out);
+        assert_eq!((out.as_slice(), stream.held()), (&b"-********"[..], 0));
+    }
+
+    #[test]
+    fn no_match_reaches_over_a_finish() {
+        let (mut stream, mut out) = stream("secret-value");
+        stream.push(b"secret-", &mut out);
+        stream.finish(&mut out);
+        assert_eq!((out.as_slice(), stream.held()), (&b"secret-"[..], 0));
+        stream.push(b"value", &mut out);
+        assert_eq!((out.as_slice(), stream.held()), (&b"secret-value"[..], 0));
+    }
+
+    #[test]
+    fn without_secrets_nothing_is_held() {
+        let (mut stream, mut out) = (MaskStream::new(&Masker::default()), Vec::new());
+        stream.push(b"any\xff\0", &mut out);
+        assert_eq!((out.as_slice(), stream.held(), stream.has_replaced()), (&b"any\xff\0"[..], 0, false));
+        stream.finish(&mut out);
+        assert_eq!(out, b"any\xff\0");
     }
 }

@@ -33,42 +33,47 @@ const STYLES: [Style; 8] = [
 
 /// None for a value that is not UTF-8: JSON cannot hold it.
 pub(super) fn forms(text: &[u8]) -> Vec<Vec<u8>> {
-    let Ok(text) = std::str::from_utf8(text) else {
-        return Vec::new();
-    };
-    STYLES
-        .iter()
-        .map(|&style| text.chars().map(|character| escape(style, character)).collect::<String>().into())
-        .collect()
+    let Ok(text) = std::str::from_utf8(text) else { return Vec::new() };
+    STYLES.iter().map(|&style| form(style, text).into_bytes()).collect()
 }
 
-fn escape(style: Style, character: char) -> String {
+fn form(style: Style, text: &str) -> String {
+    let mut form = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            character if needs_unicode(style, character) => push_unicode(style, character, &mut form),
+            '"' => form.push_str(r#"\""#),
+            '\\' => form.push_str(r"\\"),
+            '/' if style.slash => form.push_str(r"\/"),
+            '\u{8}' => form.push_str(r"\b"),
+            '\u{c}' => form.push_str(r"\f"),
+            '\n' => form.push_str(r"\n"),
+            '\r' => form.push_str(r"\r"),
+            '\t' => form.push_str(r"\t"),
+            _ => form.push(character),
+        }
+    }
+    form
+}
+
+fn needs_unicode(style: Style, character: char) -> bool {
     match character {
-        '"' | '\'' | '+' | '`' if style.quotes => unicode(style, character),
-        '<' | '>' | '&' if style.html => unicode(style, character),
-        '\u{2028}' | '\u{2029}' if style.html => unicode(style, character),
-        '\u{8}' | '\u{c}' if style.long_controls => unicode(style, character),
-        '"' => r#"\""#.into(),
-        '\\' => r"\\".into(),
-        '/' if style.slash => r"\/".into(),
-        '\u{8}' => r"\b".into(),
-        '\u{c}' => r"\f".into(),
-        '\n' => r"\n".into(),
-        '\r' => r"\r".into(),
-        '\t' => r"\t".into(),
-        '\0'..='\u{1f}' => unicode(style, character),
-        '\u{80}'.. if style.ascii => unicode(style, character),
-        _ => character.into(),
+        '\n' | '\r' | '\t' => false,
+        '\u{8}' | '\u{c}' => style.long_controls,
+        '\0'..='\u{1f}' => true,
+        '<' | '>' | '&' | '\u{2028}' | '\u{2029}' if style.html => true,
+        '"' | '\'' | '+' | '`' => style.quotes,
+        _ => style.ascii && !character.is_ascii(),
     }
 }
 
 /// `\uXXXX`, twice for a character beyond the basic plane.
-fn unicode(style: Style, character: char) -> String {
-    let units = character.encode_utf16(&mut [0; 2]).to_vec();
-    let write = |unit| {
-        if style.capitals { format!("\\u{unit:04X}") } else { format!("\\u{unit:04x}") }
-    };
-    units.into_iter().map(write).collect()
+fn push_unicode(style: Style, character: char, form: &mut String) {
+    for unit in character.encode_utf16(&mut [0; 2]) {
+        let digits = if style.capitals { format!("{unit:04X}") } else { format!("{unit:04x}") };
+        form.push_str(r"\u");
+        form.push_str(&digits);
+    }
 }
 
 #[cfg(test)]

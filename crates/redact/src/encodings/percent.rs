@@ -25,23 +25,20 @@ const STYLES: [Style; 10] = [
 ];
 
 pub(super) fn forms(text: &[u8]) -> Vec<Vec<u8>> {
-    let encode =
-        |style, digits: &[u8; 16]| text.iter().flat_map(|&byte| escape(style, digits, byte)).collect();
-    STYLES
-        .iter()
-        .flat_map(|style| [b"0123456789ABCDEF", b"0123456789abcdef"].map(|digits| encode(style, digits)))
-        .collect()
+    let both_cases = |style| [form(style, b"0123456789ABCDEF", text), form(style, b"0123456789abcdef", text)];
+    STYLES.iter().flat_map(both_cases).collect()
 }
 
-fn escape(style: &Style, digits: &[u8; 16], byte: u8) -> impl Iterator<Item = u8> {
-    let written: [Option<u8>; 3] = if byte.is_ascii_alphanumeric() || style.kept.contains(&byte) {
-        [Some(byte), None, None]
-    } else if byte == b' ' && style.plus_for_space {
-        [Some(b'+'), None, None]
-    } else {
-        [Some(b'%'), Some(digits[usize::from(byte >> 4)]), Some(digits[usize::from(byte & 15)])]
-    };
-    written.into_iter().flatten()
+fn form(style: &Style, digits: &[u8; 16], text: &[u8]) -> Vec<u8> {
+    let mut form = Vec::with_capacity(text.len());
+    for &byte in text {
+        match byte {
+            byte if byte.is_ascii_alphanumeric() || style.kept.contains(&byte) => form.push(byte),
+            b' ' if style.plus_for_space => form.push(b'+'),
+            _ => form.extend([b'%', digits[usize::from(byte >> 4)], digits[usize::from(byte & 15)]]),
+        }
+    }
+    form
 }
 
 #[cfg(test)]
