@@ -1,0 +1,161 @@
+//! The small JSON files that the shim leaves: a step's `exit.json` and the shim's own `shim.json`.
+//!
+//! Both are written beside their place and renamed, so they are complete or absent. The step's output is framed and
+//! lives in [`crate::frame`].
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::ShimError;
+use crate::identity::ProcessIdentity;
+use crate::protocol::StepId;
+
+/// The exit record's file name in a step's folder.
+pub const EXIT_FILE: &str = "exit.json";
+/// The output's file name in a step's folder.
+pub const OUTPUT_FILE: &str = "output";
+/// The shim's own record in its directory.
+pub const SHIM_FILE: &str = "shim.json";
+
+/// One moment on two clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instants {
+    /// Nanoseconds since 1970-01-01 UTC.
+    pub realtime_ns: u64,
+    /// Nanoseconds since boot, suspended time counted.
+    pub boottime_ns: u64,
+}
+
+impl Instants {
+    /// The present moment.
+    pub fn now() -> Self {
+        use rustix::time::{ClockId, clock_gettime};
+        Self {
+            realtime_ns: nanoseconds(clock_gettime(ClockId::Realtime)),
+            boottime_ns: nanoseconds(clock_gettime(ClockId::Boottime)),
+        }
+    }
+
+    /// Time passed from `earlier` to this moment by the clock that nobody sets; zero if there is none.
+    pub fn since(&self, earlier: &Self) -> Duration {
+        Duration::from_nanos(self.boottime_ns.saturating_sub(earlier.boottime_ns))
+    }
+}
+
+/// Both clocks start at zero, so the fields are never negative.
+fn nanoseconds(time: rustix::time::Timespec) -> u64 {
+    (time.tv_sec as u64).saturating_mul(1_000_000_000).saturating_add(time.tv_nsec as u64)
+}
+
+/// How a step's first process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExitStatus {
+    /// It returned this code, 0 to 255.
+    Code(i32),
+    /// It was ended by a signal.
+    Signal {
+        /// The signal's number.
+        number: i32,
+        /// Whether a core was dumped.
+        core_dumped: bool,
+    },
+}
+
+/// What a step's first process and the children it waited for used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Microseconds of CPU time in user mode.
+    pub user_us: u64,
+    /// Microseconds of CPU time in the kernel.
+    pub system_us: u64,
+    /// The largest resident set of any one of them, in bytes.
+    pub max_rss_bytes: u64,
+}
+
+/// Who ended a step that did not end by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndedBy {
+    /// The owner's stop order came while the step ran.
+    Stop,
+    /// The step's deadline passed.
+    Deadline,
+    /// The shim was told to end (an order or SIGTERM) while the step ran.
+    Shutdown,
+}
+
+/// What is known of the output when the record is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputState {
+    /// The end mark is in the file. False while something still holds the step's pipes; the record is
+    /// written again when that ends.
+    pub complete: bool,
+    /// Length of the file `output` in bytes.
+    pub length: u64,
+    /// Bytes of the step's output that could not be written.
+    pub lost: u64,
+}
+
+/// The content of `exit.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExitRecord {
+    /// The format's version, 1.
+    pub version: u32,
+    /// The step's name in its shim.
+    pub step: StepId,
+    /// The first process.
+    pub pid: u32,
+    /// How it ended.
+    pub status: ExitStatus,
+    /// When it started.
+    pub started: Instants,
+    /// When its end was seen.
+    pub finished: Instants,
+    /// What it used.
+    pub usage: Usage,
+    /// Who ended it, if not itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_by: Option<EndedBy>,
+    /// What became of its output.
+    pub output: OutputState,
+}
+
+impl ExitRecord {
+    /// Reads a step's record; `None` when there is none (yet).
+    pub fn read(step_dir: &Path) -> Result<Option<Self>, ShimError> {
+        read_json(&step_dir.join(EXIT_FILE))
+    }
+}
+
+/// The content of `shim.json`: who serves the directory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShimRecord {
+    /// The newest protocol it speaks.
+    pub protocol: u32,
+    /// Its version, for people.
+    pub version: String,
+    /// The process.
+    #[serde(flatten)]
+    pub process: ProcessIdentity,
+}
+
+impl ShimRecord {
+    /// Reads the record of the shim that serves, or served, `dir`; `None` when there is none.
+    pub fn read(dir: &Path) -> Result<Option<Self>, ShimError> {
+        read_json(&dir.join(SHIM_FILE))
+    }
+}
+
+fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, ShimError> {
+    let text = match std::fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(ShimError::File { path: path.to_owned(), source }),
+    };
+    serde_json::from_slice(&text)
+        .map(Some)
+        .map_err(|source| ShimError::Record { path: path.to_owned(), source })
+}
