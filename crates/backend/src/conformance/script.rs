@@ -157,6 +157,7 @@ fn shell(act: &Act) -> String {
         Act::Fill { to, byte, count } => {
             format!("head -c {count} /dev/zero | tr '\\000' '{}'{}", char::from(*byte), redirect(*to))
         }
+        Act::FillLines { count } => format!("yes {} | head -c {count}", "y".repeat(79)),
         Act::PrintVariable(name) => format!("printf '%s' \"${{{name}-}}\""),
         Act::PrintFile(path) => format!("cat {} || exit 1", quoted(path)),
         Act::WriteFile { path, bytes } => format!("{} > {}", printf(bytes), quoted(path)),

@@ -30,6 +30,11 @@ pub enum Act {
         /// How often.
         count: u64,
     },
+    /// Writes so many bytes to standard output, in lines of 80.
+    FillLines {
+        /// How many bytes.
+        count: u64,
+    },
     /// Writes the value of this variable to standard output, and nothing when it is not set.
     PrintVariable(String),
     /// Writes this file of the workspace to standard output; the step exits 1 when there is none.
@@ -43,7 +48,7 @@ pub enum Act {
     },
     /// Waits until this file of the workspace exists.
     AwaitFile(String),
-    /// Does nothing for this long, to the second.
+    /// Does nothing for this long, to the second in a shell.
     Sleep(Duration),
     /// Does nothing until a signal ends it.
     Forever,

@@ -1,0 +1,50 @@
+//! Reaching into a running dummy step.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jobwright_model::{Step, TaskUuid};
+
+use super::backend::Dummy;
+use super::calls::Verb;
+use super::exec;
+use super::running::Running;
+use crate::{Error, ExecRequest, ExecSession, Result, StepControl, StepStats};
+
+impl Dummy {
+    /// The started step, if it still runs: there is no process to reach in one that ended.
+    fn alive(&self, verb: Verb, step: &Step, task: &TaskUuid) -> Result<Arc<Running>> {
+        self.called(verb, Some(task), Some(step))?;
+        let running = self.running(step, task)?;
+        if running.runs() { Ok(running) } else { Err(Error::unknown_step(step, task)) }
+    }
+}
+
+#[async_trait]
+impl StepControl for Dummy {
+    /// Knows the programs `echo`, `cat`, `printenv`, `true`, `false` and `sleep`; any other one is not found (127).
+    async fn exec(&self, step: &Step, task: &TaskUuid, request: ExecRequest) -> Result<Box<dyn ExecSession>> {
+        self.alive(Verb::Exec, step, task)?;
+        exec::start(step, request)
+    }
+
+    async fn pause(&self, step: &Step, task: &TaskUuid) -> Result<()> {
+        self.alive(Verb::Pause, step, task)?.stop(true);
+        Ok(())
+    }
+
+    async fn resume(&self, step: &Step, task: &TaskUuid) -> Result<()> {
+        self.alive(Verb::Resume, step, task)?.stop(false);
+        Ok(())
+    }
+
+    async fn signal(&self, step: &Step, task: &TaskUuid, signal: i32) -> Result<()> {
+        self.alive(Verb::Signal, step, task)?.signal(signal);
+        Ok(())
+    }
+
+    async fn stats(&self, step: &Step, task: &TaskUuid) -> Result<StepStats> {
+        let stats = self.alive(Verb::Stats, step, task)?.scenario.stats;
+        Ok(StepStats { cpu: stats.cpu, memory: stats.memory, memory_limit: 0, pids: 1 })
+    }
+}
