@@ -1,7 +1,12 @@
 //! `cargo xtask`: the repository's tests, checks and benchmarks. Not part of what users install.
 
 mod checklist;
+mod examples;
+mod interfaces;
+mod layers;
+mod readme;
 mod repository;
+mod test;
 
 use std::process::ExitCode;
 
@@ -11,13 +16,22 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Command {
+    /// Runs every check and test, and says what it had to skip.
+    Test(test::Options),
     /// Shows which items of the reference checklists have a test.
     Checklist(checklist::Options),
+    /// Holds docs/interfaces.md against the interface documents and the code.
+    Interfaces(interfaces::Options),
+    /// Checks which crate knows what.
+    Layers,
 }
 
 fn main() -> ExitCode {
     let outcome = match Command::parse() {
+        Command::Test(options) => test::run(&options),
         Command::Checklist(options) => checklist::run(&options),
+        Command::Interfaces(options) => interfaces::run(&options),
+        Command::Layers => layers::run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -70,6 +70,11 @@ fn checklists(kept: Option<&str>) -> Result<Vec<Checklist>> {
     Ok(found)
 }
 
+/// What `--check` does.
+pub(crate) fn check() -> Result<()> {
+    run(&Options { write: false, check: true })
+}
+
 fn unknown_numbers(claims: &[Claim], checklists: &[Checklist]) -> Vec<String> {
     let known: BTreeMap<&str, &Checklist> = checklists.iter().map(|c| (c.name.as_str(), c)).collect();
     let exists = |claim: &Claim| known.get(claim.list.as_str()).is_some_and(|list| list.has(claim.number));

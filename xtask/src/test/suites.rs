@@ -1,0 +1,172 @@
+//! The suites of a test run, in their order: what is quick to fail comes first. Not for installing what they
+//! need.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use super::cargo_output::Reader;
+use super::summary::Tally;
+use super::{Setting, leftovers, processes};
+use crate::{checklist, examples, interfaces, layers, readme, repository};
+
+/// A named part of the test run.
+pub(crate) struct Suite {
+    pub(crate) name: &'static str,
+    pub(crate) run: fn(&Setting) -> Tally,
+}
+
+/// All of them.
+pub(crate) const ALL: [Suite; 13] = [
+    Suite { name: "fmt", run: fmt },
+    Suite { name: "layers", run: |_| layers::run().into() },
+    Suite { name: "checklist", run: |_| checklist::check().into() },
+    Suite { name: "interfaces", run: |_| interfaces::check().into() },
+    Suite { name: "deny", run: deny },
+    Suite { name: "clippy", run: clippy },
+    Suite { name: "rustdoc", run: rustdoc },
+    Suite { name: "binaries", run: binaries },
+    Suite { name: "cargo", run: cargo_test },
+    Suite { name: "examples", run: examples::run },
+    Suite { name: "readme", run: readme::run },
+    Suite { name: "leftovers", run: leftovers::run },
+    Suite { name: "fuzz", run: fuzz },
+];
+
+/// Longer than any step takes on two cores with nothing built; a step that hangs ends here.
+const BUILD_LIMIT: Duration = Duration::from_secs(20 * 60);
+const TEST_LIMIT: Duration = Duration::from_secs(25 * 60);
+
+/// `cargo` in the repository's root.
+pub(crate) fn cargo(arguments: &[&str]) -> Command {
+    // Not the variable CARGO: that names the inner binary and hides a toolchain chosen by rustup.
+    let mut command = Command::new("cargo");
+    command.args(arguments).current_dir(repository::root());
+    command
+}
+
+/// A command that passes when it ends with success; its output is shown.
+pub(crate) fn passes(command: &mut Command, limit: Duration) -> Tally {
+    let arguments: Vec<_> =
+        command.get_args().map(|argument| argument.to_string_lossy().into_owned()).collect();
+    let line = format!("{} {}", command.get_program().display(), arguments.join(" "));
+    match processes::run(command, limit, |line| println!("{line}")) {
+        Ok(status) if status.success() => Tally::passed(),
+        Ok(status) => Tally::failed(format!("`{line}` ended with {status}")),
+        Err(error) => Tally::failed(format!("`{line}`: {error:#}")),
+    }
+}
+
+fn fmt(_: &Setting) -> Tally {
+    passes(&mut cargo(&["fmt", "--all", "--check"]), BUILD_LIMIT)
+}
+
+fn clippy(_: &Setting) -> Tally {
+    passes(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]), BUILD_LIMIT)
+}
+
+fn rustdoc(_: &Setting) -> Tally {
+    passes(cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"), BUILD_LIMIT)
+}
+
+/// Tests and examples start the real programs.
+fn binaries(_: &Setting) -> Tally {
+    passes(&mut cargo(&["build", "--workspace", "--bins"]), BUILD_LIMIT)
+}
+
+fn deny(_: &Setting) -> Tally {
+    if find_program("cargo-deny").is_none() {
+        return Tally::skipped("cargo-deny is not installed (`cargo install cargo-deny --locked`)");
+    }
+    let mut tally = passes(&mut cargo(&["deny", "check", "licenses", "bans", "sources"]), BUILD_LIMIT);
+    let advisories = advisories();
+    tally.passed += advisories.passed;
+    tally.failed.extend(advisories.failed);
+    tally.skipped.extend(advisories.skipped);
+    tally
+}
+
+/// The advisories come over the network; a machine that cannot reach them says so and fails nothing.
+fn advisories() -> Tally {
+    let mut unreachable = false;
+    let outcome = processes::run(&mut cargo(&["deny", "check", "advisories"]), BUILD_LIMIT, |line| {
+        unreachable |= line.contains("failed to fetch advisory database");
+        println!("{line}");
+    });
+    match outcome {
+        Ok(status) if status.success() => Tally::passed(),
+        _ if unreachable => Tally::skipped("advisories: their database cannot be fetched from here"),
+        Ok(status) => Tally::failed(format!("`cargo deny check advisories` ended with {status}")),
+        Err(error) => Tally::failed(format!("`cargo deny check advisories`: {error:#}")),
+    }
+}
+
+fn cargo_test(setting: &Setting) -> Tally {
+    let mut command = cargo(&["test", "--workspace", "--no-fail-fast", "--", "--show-output"]);
+    command.envs(command_environment(setting));
+    let log = setting.logs.join("cargo-test.log");
+    match count(&mut command, &log) {
+        Ok(tally) => tally,
+        Err(error) => Tally::failed(format!("`cargo test --workspace`: {error:#}")),
+    }
+}
+
+fn count(command: &mut Command, log: &Path) -> anyhow::Result<Tally> {
+    let mut kept = File::create(log)?;
+    let mut reader = Reader::default();
+    let mut unwritten = None;
+    let outcome = processes::run(command, TEST_LIMIT, |line| {
+        if let Err(error) = writeln!(kept, "{line}") {
+            unwritten = Some(error);
+        }
+        if reader.read(line) {
+            println!("{line}");
+        }
+    });
+    println!("the whole output is in {}", log.display());
+    if let Some(error) = unwritten {
+        println!("warning: {} is not complete: {error}", log.display());
+    }
+    let mut tally = reader.finish();
+    match outcome {
+        Ok(status) if status.success() => {}
+        // A crash or a build failure shows no failed test; it is a failure all the same.
+        Ok(status) if tally.failed.is_empty() => {
+            tally.failed.push(format!("`cargo test` ended with {status}"))
+        }
+        Ok(_) => {}
+        Err(error) => tally.failed.push(format!("`cargo test`: {error:#}")),
+    }
+    Ok(tally)
+}
+
+fn fuzz(setting: &Setting) -> Tally {
+    if !setting.fuzz {
+        return Tally::skipped("not asked for (--fuzz)");
+    }
+    if !repository::root().join("fuzz/Cargo.toml").is_file() {
+        return Tally::skipped("this tree has no fuzz targets (they come with the pipeline language)");
+    }
+    Tally::failed("there are fuzz targets, but this command does not run them yet")
+}
+
+/// What tests, examples and README commands find in their environment: the `JOBWRIGHT_TEST_*` variables, the
+/// shim that was built, and the Docker engine that was found or started.
+pub(crate) fn command_environment(setting: &Setting) -> Vec<(String, String)> {
+    let mut environment = setting.environment.clone();
+    let shim = repository::target().join("debug/jobwright-shim");
+    let shim = std::path::absolute(&shim).unwrap_or(shim);
+    environment.push(("JOBWRIGHT_SHIM".to_owned(), shim.to_string_lossy().into_owned()));
+    let docker = setting.environment.iter().find(|(name, _)| name == "JOBWRIGHT_TEST_DOCKER_HOST");
+    environment.extend(docker.map(|(_, host)| ("DOCKER_HOST".to_owned(), host.clone())));
+    environment
+}
+
+/// A program's path, also from where only root usually looks.
+pub(crate) fn find_program(name: &str) -> Option<std::path::PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    folders.map(|folder| folder.join(name)).find(|file| file.is_file())
+}
