@@ -104,14 +104,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_serde_json_writes_is_masked(value in "[a-z\"\\\\/\u{0}-\u{20}<é😀]{4,12}") {
-            prop_assume!(value.trim() == value && value.len() >= 4);
+        fn what_serde_json_writes_is_masked(value in "[a-z]{2}[a-z\"\\\\/\u{0}-\u{20}<é😀]{0,10}[a-z]{2}") {
             let masker = Masker::builder().secret("S", &value).build().masker;
             let written = serde_json::json!({ "KEY": value }).to_string();
             let masked = masker.mask_str(&written);
-            // The quote behind the value may make another match of a value that has quotes itself.
-            let right = ["{\"KEY\":\"********\"}", "{\"KEY\":\"********}"];
-            prop_assert!(right.contains(&&*masked), "{masked}");
+            // The quotes around the value may belong to matches of lines of it that have quotes themselves.
+            prop_assert_eq!(masked.replace('"', ""), "{KEY:********}");
         }
     }
 }
