@@ -1,21 +1,17 @@
 //! The trait itself.
 
-use std::io;
-use std::pin::Pin;
-
 use async_trait::async_trait;
-use bytes::Bytes;
-use futures_util::Stream;
 use globset::Glob;
 use jobwright_model::{Step, StepExit, TaskUuid, Workflow};
+use jobwright_workspace::{Owner, PackOptions, Project, Selection, pack};
 
 use crate::{
-    Availability, BackendInfo, Capabilities, LogPosition, LogStream, Progress, Result, StepControl,
+    Availability, BackendInfo, Capabilities, Error, LogPosition, LogStream, Progress, Result, StepControl,
     WorkflowDiscoverer, WorkflowResumer,
 };
 
 /// Files on their way into or out of a workspace, as the bytes of an uncompressed tar archive.
-pub type TarStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
+pub use jobwright_workspace::TarStream;
 
 /// What creates and destroys workflow environments and steps.
 ///
@@ -99,6 +95,20 @@ pub trait Backend: Send + Sync {
     /// [`crate::Error::Workspace`] for an archive that is broken or would write elsewhere, [`crate::Error::DiskFull`],
     /// [`crate::Error::UnknownTask`].
     async fn put(&self, task: &TaskUuid, path: &str, tar: TarStream) -> Result<()>;
+
+    /// Brings `project`'s files into the task's workspace, under the same conditions as `put`. A backend that shares a disk with
+    /// the project overrides this with a copy; the others get a tar stream that belongs to root.
+    ///
+    /// # Errors
+    /// As `put`; [`crate::Error::Workspace`] when the project cannot be read.
+    async fn put_project(&self, task: &TaskUuid, project: &Project) -> Result<()> {
+        let options = PackOptions { owner: Some(Owner { uid: 0, gid: 0 }), ..PackOptions::default() };
+        let selection = Selection::Tree(project.options().clone());
+        let tar = pack(project.root(), &selection, &options)
+            .await
+            .map_err(|error| Error::Workspace(error.to_string()))?;
+        self.put(task, "", tar).await
+    }
 
     /// The files of the task's workspace that match any of `paths` (relative to the workspace), as a tar stream. A glob that
     /// matches a directory takes all below it.
