@@ -345,3 +345,31 @@ fn an_archive_cut_anywhere_is_an_error() {
     let dest = tempfile::tempdir().unwrap();
     unpack_from(&archive[..end + 512], dest.path(), &UnpackOptions::default()).unwrap();
 }
+
+#[tokio::test]
+async fn unpacking_stops_and_takes_back_the_unfinished_file_when_its_future_is_dropped() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("a"), "a").unwrap();
+    fs::write(dir.path().join("b"), vec![1; 1 << 20]).unwrap();
+    let archive = packed(dir.path(), &whole());
+    let first_half = Bytes::copy_from_slice(&archive[..archive.len() / 2]);
+    let silent = futures_util::stream::iter([Ok(first_half)]).chain(futures_util::stream::pending());
+    let (dest, options) = (dir.path().join("dest"), UnpackOptions::default());
+    let begun = async {
+        // Until the second file is begun, and then no longer.
+        while !dest.join("b").exists() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::select! {
+        answer = unpack(Box::pin(silent), &dest, &options) => panic!("it ended: {answer:?}"),
+        () = begun => {}
+    }
+    let gone = async {
+        while dest.join("b").exists() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), gone).await.unwrap();
+    assert_eq!(fs::read(dest.join("a")).unwrap(), b"a");
+}

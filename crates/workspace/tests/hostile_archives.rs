@@ -102,6 +102,8 @@ fn paths_that_lead_outside_are_refused() {
         "trap/victim",
         "absolute-trap/victim",
         "trap/new/x",
+        "trap/sub/x",
+        "absolute-trap/sub/x",
     ] {
         let error = Scene::new().unpack(&[file(name)]).unwrap_err();
         assert!(matches!(error, Error::UnsafeEntry { .. }), "{name}: {error}");
@@ -246,6 +248,7 @@ fn hostile_member() -> impl Strategy<Value = Member> {
         "..",
         ".",
         "outside",
+        "sub",
         "victim",
         "dest",
         "",

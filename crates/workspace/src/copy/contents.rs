@@ -106,7 +106,8 @@ impl Ways {
                 Err(errno) => return Err(Failure::Reading(errno.into())),
             }
         }
-        if copied < len && self.no_kernel_copy.load(Ordering::Relaxed) {
+        // Some file systems copy nothing this way and say that all went well.
+        if copied < len && (copied == 0 || self.no_kernel_copy.load(Ordering::Relaxed)) {
             copied += by_hand(source, dest, len - copied)?;
         }
         Ok(copied)
