@@ -19,6 +19,9 @@ pub(crate) const NAMES: [&str; 5] = [
 /// Packages of Go's own library, whose types need no counterpart.
 const STANDARD: [&str; 4] = ["context", "errors", "io", "time"];
 
+/// Labels that stand right behind a name where the page lost a line break.
+const GLUED: [&str; 2] = ["input", "output"];
+
 /// One interface document.
 pub(crate) struct Document {
     pub(crate) name: String,
@@ -70,7 +73,7 @@ impl Reader {
             Self::Struct(of) => names.extend(field(code).map(|field| format!("{of}.{field}"))),
             Self::Interface(of) => names.extend(method(code).map(|method| format!("{of}.{method}"))),
             Self::Constants => {
-                names.extend(constants(code));
+                names.extend(constants(line));
                 if line.ends_with(')') && (line == ")" || line.ends_with(" )")) {
                     *self = Self::Prose;
                 }
@@ -88,7 +91,7 @@ impl Reader {
             } else if code.ends_with("interface {") {
                 *self = Self::Interface(name);
             }
-        } else if let Some(rest) = code.strip_prefix("const (") {
+        } else if let Some(rest) = line.strip_prefix("const (") {
             names.extend(constants(rest));
             if !line.ends_with(')') {
                 *self = Self::Constants;
@@ -124,14 +127,19 @@ fn function(rest: &str) -> Option<String> {
     Some(format!("{of}.{}", first_word(rest.trim_start())?))
 }
 
-/// The names in a part of a constant block, several to a line when the page lost its line breaks.
-fn constants(code: &str) -> Vec<String> {
+/// The names in a part of a constant block. A page that lost its line breaks has several to a line, each but
+/// the first behind the comment of the one before; a name is the last word before a comment then.
+fn constants(line: &str) -> Vec<String> {
     let typed = Regex::new(r"(\w+)\s+\w+\s*=\s*iota").expect("the pattern is a constant");
-    let code = typed.replace_all(code, "$1");
-    code.split_whitespace()
-        .filter(|word| word.starts_with(char::is_uppercase))
-        .filter_map(first_word)
-        .collect()
+    let line = typed.replace_all(line, "$1");
+    let Some((code, _last_comment)) = line.rsplit_once("//") else {
+        return line.split_whitespace().filter_map(constant).collect();
+    };
+    code.split("//").filter_map(|part| constant(part.split_whitespace().last()?)).collect()
+}
+
+fn constant(word: &str) -> Option<String> {
+    first_word(word).filter(|word| word.starts_with(char::is_uppercase))
 }
 
 /// `JobPlanner` of `ports.JobPlanner`.
@@ -139,8 +147,9 @@ fn foreign_types(text: &str) -> BTreeSet<String> {
     let qualified = Regex::new(r"\b([a-z]\w*)\.([A-Z]\w+)").expect("the pattern is a constant");
     let foreign = |found: regex::Captures<'_>| {
         let (package, name) = (found[1].to_owned(), found[2].to_owned());
-        // A page that lost its line breaks glues the next word to a name: "ExecutionIDoutput".
-        (!STANDARD.contains(&package.as_str())).then_some(name)
+        // A page that lost its line breaks glues the next label to a name: "executor.ExecutionRequestoutput".
+        let name = GLUED.iter().find_map(|label| name.strip_suffix(label)).unwrap_or(&name).to_owned();
+        (!STANDARD.contains(&package.as_str()) && name != "The").then_some(name)
     };
     qualified.captures_iter(text).filter_map(foreign).collect()
 }
@@ -188,6 +197,9 @@ mod tests {
     fn constants_are_names_also_when_their_lines_were_joined() {
         let joined = "const ( StreamStdout StreamKind = iota StreamStderr )\ntype A int\n";
         assert_eq!(names(joined), ["A", "StreamStderr", "StreamStdout"]);
+        let commented =
+            "const ( RunStarted EventType = iota // Mode, Order RunFinished // Err Diagnostic // a (b) )\n";
+        assert_eq!(names(commented), ["Diagnostic", "RunFinished", "RunStarted"]);
         let apart = "const ( RunStarted EventType = iota // Mode, Order\nRunFinished // Duration\n\
             Diagnostic // Data (a line) )\ntype A int\n";
         assert_eq!(names(apart), ["A", "Diagnostic", "RunFinished", "RunStarted"]);

@@ -64,16 +64,16 @@ fn room(path: &Path) -> Option<String> {
 }
 
 fn has_item(text: &str, item: &str) -> bool {
-    // An id made by a macro has no `struct` before its name, but it has its `impl`.
+    // What a macro of ours declares has no keyword before its name: it stands in a list, or only has an `impl`.
     let pattern = format!(
-        r"\b(?:struct|enum|trait|type|const|static|fn|mod|union)\s+{item}\b|\bimpl\b[^{{;]*\b{item}\b"
+        r"\b(?:struct|enum|trait|type|const|static|fn|mod|union)\s+{item}\b|\bimpl\b[^{{;]*\b{item}\b|(?m:^\s*{item},)"
     );
     Regex::new(&pattern).is_ok_and(|pattern| pattern.is_match(text))
 }
 
 fn has_member(text: &str, member: &str) -> bool {
     let pattern = format!(
-        r"\b(?:fn|const|type)\s+{member}\b|(?m:^\s*(?:pub(?:\([^)]*\))?\s+)?{member}\s*(?:[:,({{=]|$))"
+        r"\b(?:fn|const|type)\s+{member}\b|(?m:^\s*(?:pub(?:\([^)]*\))?\s+)?(?:r#)?{member}\s*(?:[:,({{=]|$))"
     );
     Regex::new(&pattern).is_ok_and(|pattern| pattern.is_match(text))
 }
