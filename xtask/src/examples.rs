@@ -28,7 +28,7 @@ struct Example {
 
 const EXAMPLES: [Example; 3] = [
     Example {
-        folder: "wordcount",
+        folder: "linkcheck",
         file: ".jobwright.yaml",
         backend: "process",
         environment: &[("SIGNING_KEY", "an-example-key-and-no-secret")],

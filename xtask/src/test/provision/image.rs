@@ -1,4 +1,5 @@
-//! Builds the image that the tests run, from this machine's busybox: nothing is pulled. Not for registries.
+//! Builds the images that tests and examples run, from this machine's busybox: nothing is pulled. Not for
+//! registries.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -11,27 +12,40 @@ use anyhow::{Context, Result, bail};
 use super::super::{processes, suites::find_program};
 use super::engines::podman_settings;
 
-/// The image's name, as tests and examples give it.
+/// The base image's name, as tests and examples give it.
 pub(crate) const NAME: &str = "jobwright-test/base:latest";
-/// Goes up when the image's content changes, so that an older one is replaced.
-const RECIPE: &str = "dev.jobwright.test.recipe=1";
+/// The images: the same files, and what runs when nothing else is said.
+const IMAGES: [(&str, &str); 2] = [
+    (NAME, r#"["/bin/sh"]"#),
+    ("jobwright-test/web:latest", r#"["httpd", "-f", "-p", "80", "-h", "/var/www"]"#),
+];
+/// Goes up when the images' content changes, so that older ones are replaced.
+const RECIPE: &str = "dev.jobwright.test.recipe=2";
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// Brings the image into the engines that are there: Docker at `docker`, Podman when its service is up.
+/// Brings the images into the engines that are there: Docker at `docker`, Podman when its service is up.
 pub(crate) fn build(files: &Path, docker: Option<&str>) -> Result<()> {
     let archive = root_archive(files)?;
-    if let Some(host) = docker {
-        import(&archive, "docker", &[("DOCKER_HOST", host.into())], &[NAME])?;
-    }
-    if files.join("podman.sock").exists() {
-        // Podman keeps what has no registry under localhost/; its Docker-compatible side asks for docker.io/.
-        let names = [&format!("localhost/{NAME}")[..], &format!("docker.io/{NAME}")];
-        import(&archive, "podman", &podman_settings(files), &names)?;
+    for (name, cmd) in IMAGES {
+        if let Some(host) = docker {
+            import(&archive, "docker", &[("DOCKER_HOST", host.into())], &[name], cmd)?;
+        }
+        if files.join("podman.sock").exists() {
+            // Podman keeps what has no registry under localhost/; its Docker-compatible side asks for docker.io/.
+            let names = [&format!("localhost/{name}")[..], &format!("docker.io/{name}")];
+            import(&archive, "podman", &podman_settings(files), &names, cmd)?;
+        }
     }
     Ok(())
 }
 
-fn import(archive: &Path, engine: &str, settings: &[(&str, PathBuf)], names: &[&str]) -> Result<()> {
+fn import(
+    archive: &Path,
+    engine: &str,
+    settings: &[(&str, PathBuf)],
+    names: &[&str],
+    cmd: &str,
+) -> Result<()> {
     let command = |arguments: &[&str]| {
         let mut command = Command::new(engine);
         command.args(arguments).envs(settings.iter().map(|(name, value)| (name, value)));
@@ -47,9 +61,9 @@ fn import(archive: &Path, engine: &str, settings: &[(&str, PathBuf)], names: &[&
         return Ok(());
     }
     let archive = archive.to_string_lossy();
-    let (path, cmd) = ("ENV PATH=/bin:/usr/bin:/sbin:/usr/sbin", "CMD [\"/bin/sh\"]");
-    let recipe = format!("LABEL {RECIPE}");
-    let import = ["import", "--change", path, "--change", cmd, "--change", &recipe, &archive, names[0]];
+    let path = "ENV PATH=/bin:/usr/bin:/sbin:/usr/sbin";
+    let (cmd, recipe) = (format!("CMD {cmd}"), format!("LABEL {RECIPE}"));
+    let import = ["import", "--change", path, "--change", &cmd, "--change", &recipe, &archive, names[0]];
     processes::output(&mut command(&import), LIMIT)
         .with_context(|| format!("failed to import into {engine}"))?;
     for name in &names[1..] {
@@ -64,7 +78,9 @@ fn root_archive(files: &Path) -> Result<PathBuf> {
     let busybox = find_program("busybox").context("busybox is not installed")?;
     let applets = processes::output(Command::new(&busybox).arg("--list"), LIMIT)?;
     let root = files.join("root");
-    for folder in ["bin", "sbin", "usr/bin", "etc", "root", "home", "dev", "proc", "sys", "tmp", "var/tmp"] {
+    for folder in
+        ["bin", "sbin", "usr/bin", "etc", "root", "home", "dev", "proc", "sys", "tmp", "var/tmp", "var/www"]
+    {
         fs::create_dir_all(root.join(folder))?;
     }
     for folder in ["tmp", "var/tmp"] {
@@ -80,6 +96,7 @@ fn root_archive(files: &Path) -> Result<PathBuf> {
         root.join("etc/passwd"),
         "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
     )?;
+    fs::write(root.join("var/www/index.html"), "<p>it works</p>\n")?;
     fs::write(root.join("etc/group"), "root:x:0:\nnogroup:x:65534:\n")?;
     let archive = files.join("root.tar");
     let mut tar = Command::new("tar");
