@@ -7,33 +7,35 @@ use crate::{Error, Result};
 /// What a case answers.
 pub type CaseResult<T = ()> = std::result::Result<T, Failure>;
 
-/// Why a case failed. Any error becomes one.
+/// Why a case did not pass. Any error becomes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure(String);
+pub enum Failure {
+    /// The promise does not hold, for this reason.
+    Broken(String),
+    /// It turned out on the way that the backend lacks this: the case counts as skipped.
+    Lacking(&'static str),
+}
 
 impl Failure {
     /// A failure in these words.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// Says what was being done when it happened.
-    #[must_use]
-    pub fn during(self, what: &str) -> Self {
-        Self(format!("{what}: {}", self.0))
+        Self::Broken(text.into())
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        match self {
+            Self::Broken(reason) => f.write_str(reason),
+            Self::Lacking(what) => write!(f, "the backend lacks {what}"),
+        }
     }
 }
 
 impl<E: std::error::Error> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self(format!("unexpected error: {error}"))
+        Self::Broken(format!("unexpected error: {error}"))
     }
 }
 
@@ -76,5 +78,13 @@ pub(super) fn refused<T>(what: &str, result: Result<T>, fits: fn(&Error) -> bool
         Err(error) if fits(&error) => Ok(()),
         Err(error) => Err(Failure::new(format!("{what} answered the wrong error: {error} ({error:?})"))),
         Ok(_) => Err(Failure::new(format!("{what} succeeded"))),
+    }
+}
+
+/// What `result` holds; a backend that answers that it never can has the case skipped.
+pub(super) fn unless_unsupported<T>(what: &'static str, result: Result<T>) -> CaseResult<T> {
+    match result {
+        Err(Error::Unsupported { .. }) => Err(Failure::Lacking(what)),
+        other => Ok(other?),
     }
 }

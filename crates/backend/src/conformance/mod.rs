@@ -144,8 +144,10 @@ async fn run_case(fixture: &dyn Fixture, case: &Case) -> Verdict {
     let trial = Trial::new(fixture).await;
     let checked = AssertUnwindSafe(timeout(fixture.deadline(), (case.run)(&trial))).catch_unwind().await;
     let mut reasons = Vec::new();
+    let mut lacks = None;
     match checked {
         Ok(Ok(Ok(()))) => {}
+        Ok(Ok(Err(Failure::Lacking(what)))) => lacks = Some(what),
         Ok(Ok(Err(failure))) => reasons.push(failure.to_string()),
         Ok(Err(_)) => reasons.push(format!("not done after {:?}", fixture.deadline())),
         Err(_) => reasons.push("it panicked".to_owned()),
@@ -155,5 +157,9 @@ async fn run_case(fixture: &dyn Fixture, case: &Case) -> Verdict {
         Err(_) => reasons.push(format!("the clean-up was not done after {:?}", fixture.deadline())),
     }
     reasons.extend(fixture.leftovers().await.into_iter().map(|what| format!("left behind: {what}")));
-    if reasons.is_empty() { Verdict::Passed } else { Verdict::Failed(reasons.join("; ")) }
+    match lacks {
+        _ if !reasons.is_empty() => Verdict::Failed(reasons.join("; ")),
+        Some(what) => Verdict::Skipped(what),
+        None => Verdict::Passed,
+    }
 }

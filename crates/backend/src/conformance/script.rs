@@ -97,10 +97,10 @@ impl Script {
         self.then(Act::IgnoreTerm)
     }
 
-    /// On SIGTERM, writes `bytes` and exits with `code`.
+    /// On SIGTERM, makes the empty file `path` and exits with `code`.
     #[must_use]
-    pub fn on_term(self, bytes: &str, code: u8) -> Self {
-        self.then(Act::OnTerm { bytes: bytes.into(), code })
+    pub fn on_term(self, path: &str, code: u8) -> Self {
+        self.then(Act::OnTerm { path: path.to_owned(), code })
     }
 
     /// Leaves a child behind that holds both streams open.
@@ -167,8 +167,8 @@ fn shell(act: &Act) -> String {
         Act::Forever => "sleep 1000000 & wait \"$!\"; wait".to_owned(),
         Act::Repeat { line, every } => repeat(line, *every),
         Act::IgnoreTerm => "trap '' TERM".to_owned(),
-        Act::OnTerm { bytes, code } => {
-            format!("on_term() {{ {}; exit {code}; }}; trap on_term TERM", printf(bytes))
+        Act::OnTerm { path, code } => {
+            format!("on_term() {{ : > {}; exit {code}; }}; trap on_term TERM", quoted(path))
         }
         Act::LeaveBehind => "sleep 1000000 &".to_owned(),
         Act::LeaveBehindWriting { line, every } => format!("( {} ) &", repeat(line, *every)),

@@ -56,6 +56,14 @@ impl<'f> Trial<'f> {
         step
     }
 
+    /// A step that runs `text` with a POSIX shell in the workspace; for cases that need a real shell.
+    #[must_use]
+    pub fn shell(&self, name: &str, text: &str) -> Step {
+        let mut step = self.empty_step(name);
+        step.entrypoint = ["/bin/sh", "-c", text].map(str::to_owned).into();
+        step
+    }
+
     /// A step that runs `commands` in the workspace; for cases that need a real shell.
     #[must_use]
     pub fn commands(&self, name: &str, commands: &[&str]) -> Step {

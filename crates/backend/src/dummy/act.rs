@@ -61,10 +61,10 @@ pub enum Act {
     },
     /// From now on, SIGTERM has no effect.
     IgnoreTerm,
-    /// From now on, SIGTERM makes the step write these bytes to standard output and exit with this code.
+    /// From now on, SIGTERM makes the step write this file of the workspace and exit with this code.
     OnTerm {
-        /// What it writes.
-        bytes: Vec<u8>,
+        /// Relative to the working directory.
+        path: String,
         /// How it exits, 0 to 255.
         code: u8,
     },

@@ -302,6 +302,7 @@ impl Reader {
 fn prepared(step: &Step) -> Result<StepPlace> {
     let scenario = Scenario::of(step)?;
     refuse_type(step)?;
+    refuse_variables(step)?;
     if let Some(problem) = scenario.faults.image.clone() {
         return Err(Error::Image { image: step.image.clone(), problem });
     }
@@ -322,6 +323,18 @@ fn refuse_type(step: &Step) -> Result<()> {
             format!("expected step type {expected:?} but got {:?}", step.kind.as_str()),
         )),
         _ => Ok(()),
+    }
+}
+
+/// What no operating system takes as an environment, no dummy takes either.
+fn refuse_variables(step: &Step) -> Result<()> {
+    let bad = |name: &str, value: &str| name.contains(['=', '\0']) || value.contains('\0');
+    match step.environment.iter().find(|(name, value)| bad(name, value)) {
+        Some((name, _)) => Err(Error::invalid_step(
+            step,
+            format!("the variable {name:?} holds NUL, or an equals sign in its name"),
+        )),
+        None => Ok(()),
     }
 }
 

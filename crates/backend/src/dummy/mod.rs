@@ -44,7 +44,7 @@
 //!
 //! The task uuid [`SETUP_SHOULD_FAIL`] makes the set-up fail; [`DESTROY_SHOULD_FAIL`] makes `destroy_workflow` answer an
 //! error after it removed everything. An image whose registry is below the top-level domain `invalid`, which never resolves, is
-//! not found.
+//! not found, and one with white space is no reference.
 
 mod act;
 mod backend;

@@ -50,7 +50,7 @@ impl End {
 enum OnTerm {
     End,
     Ignore,
-    Trap { bytes: Bytes, code: u8 },
+    Trap { path: PathBuf, code: u8 },
 }
 
 /// A process that the step left behind.
@@ -147,8 +147,8 @@ impl Player {
                 self.on_term = OnTerm::Ignore;
                 Ok(())
             }
-            Act::OnTerm { bytes, code } => {
-                self.on_term = OnTerm::Trap { bytes: Bytes::copy_from_slice(bytes), code: *code };
+            Act::OnTerm { path, code } => {
+                self.on_term = OnTerm::Trap { path: self.place(path), code: *code };
                 Ok(())
             }
             Act::LeaveBehind => {
@@ -249,8 +249,8 @@ impl Player {
             return match self.on_term.clone() {
                 OnTerm::Ignore => Ok(()),
                 OnTerm::End => Err(End::signal(SIGTERM)),
-                OnTerm::Trap { bytes, code } => {
-                    self.write(StreamKind::Stdout, &bytes);
+                OnTerm::Trap { path, code } => {
+                    self.files.write(&path, Bytes::new());
                     Err(End::code(code))
                 }
             };

@@ -165,6 +165,9 @@ impl Environment<'_> {
             None if is_below_invalid(&self.step.image) => {
                 Ok(Some(ImageProblem::NotFound("no registry is below the domain invalid".to_owned())))
             }
+            None if self.step.image.contains(char::is_whitespace) => {
+                Ok(Some(ImageProblem::InvalidReference("a reference holds no white space".to_owned())))
+            }
             None => Ok(None),
             Some("absent") => Ok(Some(ImageProblem::Absent)),
             Some("not-found") => Ok(Some(ImageProblem::NotFound(scripted()))),

@@ -2,10 +2,10 @@
 
 use jobwright_model::ExitStatus;
 
-use super::{case, signals};
+use super::{case, shell, signals};
 use crate::Error;
 use crate::conformance::check::{ensure, refused, same};
-use crate::conformance::{Case, CaseResult, Script, Trial};
+use crate::conformance::{Case, CaseResult, Failure, Script, Trial};
 
 pub(super) fn cases() -> Vec<Case> {
     vec![
@@ -14,7 +14,7 @@ pub(super) fn cases() -> Vec<Case> {
         case!(two_may_wait_for_one_step, "woodpecker 8"),
         case!(waiting_after_the_end_answers_again_and_again, ""),
         case!(a_fresh_instance_can_wait, "woodpecker 83"),
-        case!(a_missing_program_is_a_start_failure_or_a_failure, ""),
+        case!(a_missing_program_is_a_start_failure, "woodpecker 22", shell),
         case!(a_wait_that_waits_is_answered_by_destroy, "woodpecker 49"),
         case!(a_destroyed_step_is_unknown, "woodpecker 25"),
         case!(start_and_end_times_are_in_order, ""),
@@ -95,14 +95,11 @@ async fn a_fresh_instance_knows_nothing(trial: &Trial<'_>) -> CaseResult {
     match trial.restarted(&task).await.wait(&step).await {
         Err(Error::UnknownStep { .. }) => Ok(()),
         Ok(exit) if exit.status == ExitStatus::Code(0) => Ok(()),
-        other => Err(crate::conformance::Failure::new(format!("waiting answered {other:?}"))),
+        other => Err(Failure::new(format!("waiting answered {other:?}"))),
     }
 }
 
-async fn a_missing_program_is_a_start_failure_or_a_failure(trial: &Trial<'_>) -> CaseResult {
-    if !trial.fixture().runs_shells() {
-        return Ok(());
-    }
+async fn a_missing_program_is_a_start_failure(trial: &Trial<'_>) -> CaseResult {
     let mut step = trial.empty_step("build");
     step.entrypoint = vec!["/no/such/program".to_owned()];
     let task = trial.set_up(&[&step]).await?;

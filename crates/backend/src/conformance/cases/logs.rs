@@ -2,7 +2,7 @@
 
 use jobwright_model::ExitStatus;
 
-use super::{case, separate_streams};
+use super::{case, separate_streams, survives};
 use crate::conformance::check::{ensure, same, same_bytes};
 use crate::conformance::{Case, CaseResult, Facilities, Script, Trial};
 use crate::{LogPosition, LogPrecision};
@@ -29,10 +29,6 @@ pub(super) fn cases() -> Vec<Case> {
 
 fn precise(has: &Facilities) -> Option<&'static str> {
     (has.capabilities.log_precision == LogPrecision::BestEffort).then_some("exact log positions")
-}
-
-fn survives(has: &Facilities) -> Option<&'static str> {
-    (!has.capabilities.survives_owner).then_some("steps that survive their owner")
 }
 
 async fn output_comes_byte_for_byte(trial: &Trial<'_>) -> CaseResult {

@@ -1,0 +1,151 @@
+//! Reaching into a running step, as far as the backend can: what it answers `Unsupported` to counts as skipped.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use jobwright_model::{ExitStatus, Step};
+use tokio::io::AsyncWriteExt;
+use tokio::time::timeout;
+
+use super::case;
+use crate::conformance::check::{ensure, same, same_bytes, unless_unsupported};
+use crate::conformance::{Case, CaseResult, Facilities, Failure, Output, Script, Task, Trial};
+use crate::{Error, ExecRequest, ExecSession, StepControl};
+
+pub(super) fn cases() -> Vec<Case> {
+    vec![
+        case!(a_command_runs_beside_the_step, "", control),
+        case!(a_commands_exit_code_is_its_own, "", control),
+        case!(a_command_reads_its_input, "", control),
+        case!(a_command_sees_its_variables_and_the_steps, "", control),
+        case!(a_command_in_an_ended_step_is_an_error, "", control),
+        case!(a_paused_step_stands_still_until_it_is_resumed, "", control),
+        case!(a_paused_step_can_be_destroyed, "", control),
+        case!(a_signal_reaches_the_step, "", control),
+        case!(a_running_step_has_stats, "", control),
+    ]
+}
+
+fn control(has: &Facilities) -> Option<&'static str> {
+    (!has.control).then_some("control of running steps")
+}
+
+fn reach(task: &Task) -> CaseResult<&dyn StepControl> {
+    task.backend.control().ok_or(Failure::Lacking("control of running steps"))
+}
+
+async fn exec(task: &Task, step: &Step, argv: &[&str]) -> CaseResult<Box<dyn ExecSession>> {
+    let request =
+        ExecRequest { argv: argv.iter().map(|&word| word.to_owned()).collect(), ..ExecRequest::default() };
+    unless_unsupported("exec", reach(task)?.exec(step, &task.uuid, request).await)
+}
+
+async fn all_output(session: &mut Box<dyn ExecSession>) -> CaseResult<Output> {
+    let mut stream = session.output().ok_or_else(|| Failure::new("its output was taken before"))?;
+    let mut output = Output::default();
+    while let Some(chunk) = stream.next().await {
+        output.chunks.push(chunk?);
+    }
+    Ok(output)
+}
+
+async fn running_step(trial: &Trial<'_>, script: Script) -> CaseResult<(Task, Step)> {
+    let mut step = trial.step("build", &script);
+    step.environment.insert("OWN".to_owned(), "the step's".to_owned());
+    let task = trial.set_up(&[&step]).await?;
+    task.start_and_await_ready(&step).await?;
+    Ok((task, step))
+}
+
+async fn a_command_runs_beside_the_step(trial: &Trial<'_>) -> CaseResult {
+    let (task, step) = running_step(trial, Script::new().say_ready().forever()).await?;
+    let mut session = exec(&task, &step, &["echo", "two words"]).await?;
+    same_bytes("its output", &all_output(&mut session).await?.stdout(), b"two words\n")?;
+    same("its status", &session.wait().await?.status, &ExitStatus::Code(0))?;
+    ensure!(session.output().is_none(), "its output can be taken twice");
+    Ok(())
+}
+
+async fn a_commands_exit_code_is_its_own(trial: &Trial<'_>) -> CaseResult {
+    let (task, step) = running_step(trial, Script::new().say_ready().forever()).await?;
+    let mut session = exec(&task, &step, &["false"]).await?;
+    same("its status", &session.wait().await?.status, &ExitStatus::Code(1))
+}
+
+async fn a_command_reads_its_input(trial: &Trial<'_>) -> CaseResult {
+    let (task, step) = running_step(trial, Script::new().say_ready().forever()).await?;
+    let mut session = exec(&task, &step, &["cat"]).await?;
+    let mut input = session.stdin().ok_or_else(|| Failure::new("it has no input"))?;
+    let write = async move {
+        input.write_all(b"to and \0 fro\n").await?;
+        input.shutdown().await
+    };
+    let (output, written) = tokio::join!(all_output(&mut session), write);
+    written?;
+    same_bytes("its output", &output?.stdout(), b"to and \0 fro\n")?;
+    same("its status", &session.wait().await?.status, &ExitStatus::Code(0))
+}
+
+async fn a_command_sees_its_variables_and_the_steps(trial: &Trial<'_>) -> CaseResult {
+    let (task, step) = running_step(trial, Script::new().say_ready().forever()).await?;
+    for (name, expected) in [("OWN", "the step's\n"), ("ADDED", "the command's\n")] {
+        let request = ExecRequest {
+            argv: vec!["printenv".to_owned(), name.to_owned()],
+            environment: vec![("ADDED".to_owned(), "the command's".to_owned())],
+            terminal: None,
+        };
+        let session = reach(&task)?.exec(&step, &task.uuid, request).await;
+        let mut session = unless_unsupported("exec", session)?;
+        same_bytes(name, &all_output(&mut session).await?.stdout(), expected.as_bytes())?;
+    }
+    Ok(())
+}
+
+async fn a_command_in_an_ended_step_is_an_error(trial: &Trial<'_>) -> CaseResult {
+    let step = trial.step("build", &Script::new());
+    let task = trial.set_up(&[&step]).await?;
+    task.start(&step).await?;
+    task.wait(&step).await?;
+    let request = ExecRequest { argv: vec!["true".to_owned()], ..ExecRequest::default() };
+    match reach(&task)?.exec(&step, &task.uuid, request).await {
+        Err(Error::UnknownStep { .. }) => Ok(()),
+        Err(Error::Unsupported { .. }) => Err(Failure::Lacking("exec")),
+        Err(error) => Err(Failure::new(format!("the wrong error: {error:?}"))),
+        Ok(_) => Err(Failure::new("it ran")),
+    }
+}
+
+async fn a_paused_step_stands_still_until_it_is_resumed(trial: &Trial<'_>) -> CaseResult {
+    let step = trial.step("build", &Script::new().say_ready().await_file("go").exit(3));
+    let release = trial.step("release", &Script::new().write_file("go", ""));
+    let task = trial.set_up(&[&step, &release]).await?;
+    task.start_and_await_ready(&step).await?;
+    unless_unsupported("pausing", reach(&task)?.pause(&step, &task.uuid).await)?;
+    task.run(&release).await?;
+    // It looks for the file twenty times a second, so that in a second it would have ended.
+    let early = timeout(Duration::from_secs(1), task.wait(&step)).await;
+    ensure!(early.is_err(), "it went on although it was paused: {early:?}");
+    reach(&task)?.resume(&step, &task.uuid).await?;
+    same("the status", &task.wait(&step).await?.status, &ExitStatus::Code(3))
+}
+
+async fn a_paused_step_can_be_destroyed(trial: &Trial<'_>) -> CaseResult {
+    let (task, step) = running_step(trial, Script::new().say_ready().forever()).await?;
+    unless_unsupported("pausing", reach(&task)?.pause(&step, &task.uuid).await)?;
+    task.destroy_step(&step).await?;
+    Ok(())
+}
+
+async fn a_signal_reaches_the_step(trial: &Trial<'_>) -> CaseResult {
+    const SIGTERM: i32 = 15;
+    let (task, step) = running_step(trial, Script::new().on_term("asked", 7).say_ready().forever()).await?;
+    unless_unsupported("signals", reach(&task)?.signal(&step, &task.uuid, SIGTERM).await)?;
+    same("the status", &task.wait(&step).await?.status, &ExitStatus::Code(7))
+}
+
+async fn a_running_step_has_stats(trial: &Trial<'_>) -> CaseResult {
+    let (task, step) = running_step(trial, Script::new().say_ready().forever()).await?;
+    let stats = unless_unsupported("stats", reach(&task)?.stats(&step, &task.uuid).await)?;
+    ensure!(stats.pids > 0, "a running step has no process: {stats:?}");
+    Ok(())
+}

@@ -1,0 +1,175 @@
+//! What a new instance can do after a restart: find, take over, go on.
+
+use jobwright_model::{ExitStatus, StepUuid};
+
+use super::{case, survives};
+use crate::conformance::check::{ensure, refused, same, same_bytes};
+use crate::conformance::{Case, CaseResult, Facilities, Failure, Script, Task, Trial};
+use crate::{DiscoveredWorkflow, Error, LogPosition, LogPrecision, WorkflowResumer};
+
+pub(super) fn cases() -> Vec<Case> {
+    vec![
+        case!(nothing_running_is_an_empty_discovery, "woodpecker 85", discovery),
+        case!(discovery_finds_a_task_with_its_running_steps, "woodpecker 78, 84", discovery),
+        case!(what_was_destroyed_is_not_discovered, "woodpecker 78", discovery),
+        case!(a_resumed_step_behaves_as_a_started_one, "woodpecker 79, 82", resume),
+        case!(a_resumed_step_can_be_destroyed, "woodpecker 82", resume),
+        case!(a_resumed_output_goes_on_where_it_was_left, "woodpecker 82, 86", resume),
+        case!(what_ended_while_away_tells_its_own_exit, "woodpecker 83", resume),
+        case!(resuming_what_is_not_there_is_an_error_and_makes_nothing, "woodpecker 80, 81", resume),
+        case!(a_fresh_instance_cannot_start_a_step_again, "woodpecker 31", survives),
+        case!(a_fresh_instance_runs_the_next_step, "woodpecker 82", survives),
+    ]
+}
+
+fn discovery(has: &Facilities) -> Option<&'static str> {
+    (!has.discovery).then_some("discovery")
+}
+
+fn resume(has: &Facilities) -> Option<&'static str> {
+    (!has.resume).then_some("resuming")
+}
+
+async fn discover(task: &Task) -> CaseResult<Vec<DiscoveredWorkflow>> {
+    let discoverer = task.backend.discoverer().ok_or(Failure::Lacking("discovery after a restart"))?;
+    Ok(discoverer.discover_workflows().await?)
+}
+
+fn resumer(task: &Task) -> CaseResult<&dyn WorkflowResumer> {
+    task.backend.resumer().ok_or(Failure::Lacking("resuming after a restart"))
+}
+
+async fn nothing_running_is_an_empty_discovery(trial: &Trial<'_>) -> CaseResult {
+    let step = trial.step("ended", &Script::new());
+    let task = trial.plan(&[&step]);
+    same("what is found before", &discover(&task).await?, &vec![])?;
+    task.set_up().await?;
+    task.start(&step).await?;
+    task.wait(&step).await?;
+    same("what is found when all steps ended", &discover(&trial.restarted(&task).await).await?, &vec![])
+}
+
+async fn discovery_finds_a_task_with_its_running_steps(trial: &Trial<'_>) -> CaseResult {
+    let running = trial.step("größe / 1", &Script::new().say_ready().forever());
+    let ended = trial.step("ended", &Script::new());
+    let never = trial.step("never started", &Script::new());
+    let task = trial.set_up(&[&running, &ended, &never]).await?;
+    task.start(&ended).await?;
+    task.wait(&ended).await?;
+    task.start_and_await_ready(&running).await?;
+
+    let found = discover(&trial.restarted(&task).await).await?;
+    ensure!(found.len() == 1, "one task is running, {found:?} was found");
+    same("the task", &found[0].task, &task.uuid)?;
+    ensure!(found[0].steps.len() == 1, "one step is running, {:?} was found", found[0].steps);
+    same("the step", &found[0].steps[0].uuid, &running.uuid)?;
+    same("its name", &found[0].steps[0].name, &running.name)?;
+    ensure!(!found[0].steps[0].container_id.is_empty(), "it has no id of the engine's");
+    Ok(())
+}
+
+async fn what_was_destroyed_is_not_discovered(trial: &Trial<'_>) -> CaseResult {
+    let step = trial.step("build", &Script::new().say_ready().forever());
+    let task = trial.set_up(&[&step]).await?;
+    task.start_and_await_ready(&step).await?;
+    task.destroy_step(&step).await?;
+    same("what is found", &discover(&trial.restarted(&task).await).await?, &vec![])
+}
+
+async fn a_resumed_step_behaves_as_a_started_one(trial: &Trial<'_>) -> CaseResult {
+    let step = trial.step("build", &Script::new().say_ready().await_file("go").print("end\n").exit(3));
+    let release = trial.step("release", &Script::new().write_file("go", ""));
+    let task = trial.set_up(&[&step, &release]).await?;
+    task.start_and_await_ready(&step).await?;
+
+    let later = trial.restarted(&task).await;
+    resumer(&later)?.resume_step(&step, &later.uuid).await?;
+    let tail = later.tail(&step).await?;
+    later.run(&release).await?;
+    same_bytes("the output", &tail.to_end().await?.stdout(), b"ready\nend\n")?;
+    same("the status", &later.wait(&step).await?.status, &ExitStatus::Code(3))?;
+    later.destroy_step(&step).await?;
+    refused("waiting for what is gone", later.wait(&step).await, |error| {
+        matches!(error, Error::UnknownStep { .. })
+    })
+}
+
+async fn a_resumed_step_can_be_destroyed(trial: &Trial<'_>) -> CaseResult {
+    let step = trial.step("build", &Script::new().on_term("asked", 7).say_ready().forever());
+    let witness = trial.step("witness", &Script::new().print_file("asked"));
+    let task = trial.set_up(&[&step, &witness]).await?;
+    task.start_and_await_ready(&step).await?;
+    let later = trial.restarted(&task).await;
+    resumer(&later)?.resume_step(&step, &later.uuid).await?;
+    later.destroy_step(&step).await?;
+    same("the witness's status", &later.run(&witness).await?.1.status, &ExitStatus::Code(0))
+}
+
+async fn a_resumed_output_goes_on_where_it_was_left(trial: &Trial<'_>) -> CaseResult {
+    if trial.backend().capabilities().log_precision == LogPrecision::BestEffort {
+        return Err(Failure::Lacking("exact log positions"));
+    }
+    let step = trial.step("build", &Script::new().print("one\n").say_ready().await_file("go").print("two\n"));
+    let release = trial.step("release", &Script::new().write_file("go", ""));
+    let task = trial.set_up(&[&step, &release]).await?;
+    let tail = task.start_and_await_ready(&step).await?;
+    let left_at = tail.seen().chunks.last().map_or(LogPosition::START, |chunk| chunk.next);
+    same_bytes("what came before", &tail.seen().stdout(), b"one\nready\n")?;
+    drop(tail);
+
+    let later = trial.restarted(&task).await;
+    resumer(&later)?.resume_step(&step, &later.uuid).await?;
+    later.run(&release).await?;
+    later.wait(&step).await?;
+    let rest = later.tail_from(&step, left_at).await?.to_end().await?;
+    same_bytes("the rest", &rest.stdout(), b"two\n")
+}
+
+async fn what_ended_while_away_tells_its_own_exit(trial: &Trial<'_>) -> CaseResult {
+    let step = trial.step("build", &Script::new().print("once\n").exit(4));
+    let task = trial.set_up(&[&step]).await?;
+    task.start(&step).await?;
+    task.wait(&step).await?;
+    let later = trial.restarted(&task).await;
+    // Whether an ended step can be resumed is the backend's; that it can be waited for is not.
+    match resumer(&later)?.resume_step(&step, &later.uuid).await {
+        Ok(()) | Err(Error::UnknownStep { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    same("the status", &later.wait(&step).await?.status, &ExitStatus::Code(4))?;
+    same_bytes("the output", &later.output(&step).await?.stdout(), b"once\n")
+}
+
+async fn resuming_what_is_not_there_is_an_error_and_makes_nothing(trial: &Trial<'_>) -> CaseResult {
+    let never = trial.step("never", &Script::new().say_ready().forever());
+    let running = trial.step("running", &Script::new().say_ready().forever());
+    let task = trial.set_up(&[&never, &running]).await?;
+    task.start_and_await_ready(&running).await?;
+    let mut mistaken = running.clone();
+    mistaken.uuid = StepUuid::random();
+
+    let later = trial.restarted(&task).await;
+    for step in [&never, &mistaken] {
+        let unknown = |error: &Error| matches!(error, Error::UnknownStep { .. });
+        refused("resuming it", resumer(&later)?.resume_step(step, &later.uuid).await, unknown)?;
+        refused("waiting for it", later.wait(step).await, unknown)?;
+    }
+    Ok(())
+}
+
+async fn a_fresh_instance_cannot_start_a_step_again(trial: &Trial<'_>) -> CaseResult {
+    let step = trial.step("build", &Script::new().say_ready().forever());
+    let task = trial.set_up(&[&step]).await?;
+    task.start_and_await_ready(&step).await?;
+    let again = trial.restarted(&task).await.start(&step).await;
+    refused("a second start", again, |error| matches!(error, Error::AlreadyStarted(_)))
+}
+
+async fn a_fresh_instance_runs_the_next_step(trial: &Trial<'_>) -> CaseResult {
+    let first = trial.step("first", &Script::new().write_file("left", "by the first\n"));
+    let second = trial.step("second", &Script::new().print_file("left"));
+    let task = trial.set_up(&[&first, &second]).await?;
+    task.run(&first).await?;
+    let (output, _) = trial.restarted(&task).await.run(&second).await?;
+    same_bytes("the output", &output.stdout(), b"by the first\n")
+}
