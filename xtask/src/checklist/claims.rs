@@ -44,7 +44,7 @@ fn claims_in(path: &Path, text: &str) -> (Vec<Claim>, Vec<String>) {
         .expect("the pattern is a constant");
     let lines: Vec<&str> = text.lines().collect();
     let (mut claims, mut problems) = (Vec::new(), Vec::new());
-    for (index, line) in lines.iter().enumerate() {
+    for (index, line) in lines.iter().enumerate().filter(|(_, line)| line.contains("covers:")) {
         let Some(found) = said.captures(line) else { continue };
         let place = format!("{}:{}", path.display(), index + 1);
         let (words, name) = match (found.get(1), found.get(2)) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Result;
-use regex::Regex;
+use regex::RegexBuilder;
 
 use crate::repository;
 
@@ -48,11 +48,15 @@ impl Paths {
         let from =
             parts.iter().position(|part| part.starts_with(char::is_uppercase)).unwrap_or(parts.len() - 1);
         let (item, members) = parts[from..].split_first()?;
-        let homes: Vec<&String> = files.iter().filter(|text| has_item(text, item)).collect();
+        let is_home = declares(item);
+        let homes: Vec<&String> = files.iter().filter(|text| is_home(text)).collect();
         if homes.is_empty() {
             return Some(format!("`{path}`: {item} is not in the crate {room}"));
         }
-        let absent = members.iter().find(|member| !homes.iter().any(|text| has_member(text, member)))?;
+        let absent = members.iter().find(|member| {
+            let has = has_member(member);
+            !homes.iter().any(|text| has(text))
+        })?;
         Some(format!("`{path}`: {item} has no {absent}"))
     }
 }
@@ -63,19 +67,31 @@ fn room(path: &Path) -> Option<String> {
     Some(parts.get(source.checked_sub(1)?)?.to_string())
 }
 
-fn has_item(text: &str, item: &str) -> bool {
+fn declares(item: &str) -> impl Fn(&str) -> bool + use<> {
     // What a macro of ours declares has no keyword before its name: it stands in a list, or only has an `impl`.
-    let pattern = format!(
-        r"\b(?:struct|enum|trait|type|const|static|fn|mod|union)\s+{item}\b|\bimpl\b[^{{;]*\b{item}\b|(?m:^\s*{item},)"
-    );
-    Regex::new(&pattern).is_ok_and(|pattern| pattern.is_match(text))
+    matcher(
+        item,
+        &format!(
+            r"\b(?:struct|enum|trait|type|const|static|fn|mod|union)\s+{item}\b|\bimpl\b[^{{;]*\b{item}\b|^\s*{item},"
+        ),
+    )
 }
 
-fn has_member(text: &str, member: &str) -> bool {
-    let pattern = format!(
-        r"\b(?:fn|const|type)\s+{member}\b|(?m:^\s*(?:pub(?:\([^)]*\))?\s+)?(?:r#)?{member}\s*(?:[:,({{=]|$))"
-    );
-    Regex::new(&pattern).is_ok_and(|pattern| pattern.is_match(text))
+fn has_member(member: &str) -> impl Fn(&str) -> bool + use<> {
+    matcher(
+        member,
+        &format!(
+            r"\b(?:fn|const|type)\s+{member}\b|^\s*(?:pub(?:\([^)]*\))?\s+)?(?:r#)?{member}\s*(?:[:,({{=]|$)"
+        ),
+    )
+}
+
+/// Matches a pattern; a text without the bare word, which is most of them, is not searched by it.
+fn matcher(word: &str, pattern: &str) -> impl Fn(&str) -> bool + use<> {
+    let word = word.to_owned();
+    let pattern = RegexBuilder::new(pattern).multi_line(true).unicode(false).build();
+    let pattern = pattern.expect("a name of word characters makes a pattern");
+    move |text| text.contains(&word) && pattern.is_match(text)
 }
 
 #[cfg(test)]
