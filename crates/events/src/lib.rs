@@ -6,9 +6,21 @@
 mod bus;
 mod event;
 mod kinds;
+mod log;
+mod queue;
+mod queued_sink;
+mod quota;
+mod utf8;
 mod wire;
 
 pub use bus::{Bus, Sink, SinkId};
 pub use event::{Event, EventKind};
 pub use kinds::{ExecKind, GapReason, Group, GroupKind, Name, RunMode, StreamKind, UnknownWord};
+pub use log::{
+    EventLog, EventLogReader, EventLogSink, INDEX_FILE, LOG_FILE, LogError, LogOptions, LogSummary,
+    OutputOrigin, OutputPiece, Recovered, ResumePosition, WireLine,
+};
+pub use queued_sink::{ConsumerPanicked, QueuedConsumer, QueuedSink};
+pub use quota::{Admitted, Quota};
+pub use utf8::Utf8Splitter;
 pub use wire::{WireError, WireEvent};

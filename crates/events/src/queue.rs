@@ -1,0 +1,151 @@
+//! A queue between one bus and one thread, bounded by the bytes that it holds, in the order of arrival. Not for many
+//! consumers.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::event::Event;
+
+/// What an event costs beside its payload: the allocation, the names, the queue's slot. An estimate.
+const OVERHEAD: usize = 256;
+
+fn cost(event: &Event) -> usize {
+    OVERHEAD + event.kind.weight()
+}
+
+/// What a consumer finds in its queue.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Item {
+    Event(Arc<Event>),
+    /// That many events had no room here.
+    Missed(u64),
+    /// Somebody waits for everything before this to be done.
+    Barrier(u64),
+}
+
+#[derive(Default)]
+struct State {
+    items: VecDeque<Item>,
+    bytes: usize,
+    closed: bool,
+}
+
+/// See the module. An event that is larger than the whole bound is taken when the queue is empty.
+pub(crate) struct Queue {
+    limit: usize,
+    state: Mutex<State>,
+    filled: Condvar,
+    emptied: Condvar,
+    room: Notify,
+}
+
+impl Queue {
+    pub(crate) fn new(limit: usize) -> Self {
+        let (filled, emptied) = (Condvar::new(), Condvar::new());
+        Self { limit, state: Mutex::default(), filled, emptied, room: Notify::new() }
+    }
+
+    /// Adds the event, waiting for room; false when the queue is closed.
+    pub(crate) fn push(&self, event: Arc<Event>) -> bool {
+        let cost = cost(&event);
+        let mut state = self.lock();
+        while !state.closed && !self.fits(&state, cost) {
+            state = self.emptied.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        self.add(state, Item::Event(event), cost)
+    }
+
+    /// Adds the event if there is room, else counts it as missed in its place; never waits. True when it was added.
+    pub(crate) fn offer(&self, event: Arc<Event>) -> bool {
+        let cost = cost(&event);
+        let mut state = self.lock();
+        if self.fits(&state, cost) {
+            return self.add(state, Item::Event(event), cost);
+        }
+        if let Some(Item::Missed(count)) = state.items.back_mut() {
+            *count += 1;
+        } else {
+            self.add(state, Item::Missed(1), 0);
+        }
+        false
+    }
+
+    /// Adds a barrier, whatever the room; false when the queue is closed.
+    pub(crate) fn push_barrier(&self, number: u64) -> bool {
+        self.add(self.lock(), Item::Barrier(number), 0)
+    }
+
+    /// All that is there, waiting for something; none when the queue is closed and empty.
+    pub(crate) fn take(&self) -> Option<VecDeque<Item>> {
+        let mut state = self.lock();
+        while state.items.is_empty() {
+            if state.closed {
+                return None;
+            }
+            state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.bytes = 0;
+        let items = mem::take(&mut state.items);
+        drop(state);
+        self.emptied.notify_all();
+        self.room.notify_waiters();
+        Some(items)
+    }
+
+    /// Takes nothing more; what is there can still be taken.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        self.filled.notify_all();
+        self.emptied.notify_all();
+        self.room.notify_waiters();
+    }
+
+    /// Waits until less than the bound is in the queue, or it is closed.
+    pub(crate) async fn room(&self) {
+        loop {
+            let freed = self.room.notified();
+            tokio::pin!(freed);
+            freed.as_mut().enable();
+            if self.has_room() {
+                return;
+            }
+            freed.await;
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        let state = self.lock();
+        state.closed || self.fits(&state, OVERHEAD)
+    }
+
+    fn fits(&self, state: &State, cost: usize) -> bool {
+        state.bytes == 0 || state.bytes + cost <= self.limit
+    }
+
+    fn add(&self, mut state: MutexGuard<'_, State>, item: Item, cost: usize) -> bool {
+        if state.closed {
+            return false;
+        }
+        state.bytes += cost;
+        state.items.push_back(item);
+        drop(state);
+        self.filled.notify_one();
+        true
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Closes the queue when its consumer ends, by a panic too, so that nobody waits for room for ever.
+pub(crate) struct CloseOnDrop(pub(crate) Arc<Queue>);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
