@@ -89,7 +89,7 @@ fn has_member(member: &str) -> impl Fn(&str) -> bool + use<> {
 /// Matches a pattern; a text without the bare word, which is most of them, is not searched by it.
 fn matcher(word: &str, pattern: &str) -> impl Fn(&str) -> bool + use<> {
     let word = word.to_owned();
-    let pattern = RegexBuilder::new(pattern).multi_line(true).unicode(false).build();
+    let pattern = RegexBuilder::new(pattern).multi_line(true).build();
     let pattern = pattern.expect("a name of word characters makes a pattern");
     move |text| text.contains(&word) && pattern.is_match(text)
 }
