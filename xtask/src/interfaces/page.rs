@@ -2,10 +2,18 @@
 //! what the document says and what stands for it here. Not for the documents themselves.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use regex::Regex;
 
 use super::paths::Paths;
+
+static PATH: LazyLock<Regex> = LazyLock::new(|| pattern(r"`(jobwright_\w+(?:::\w+)+)`"));
+static LATER: LazyLock<Regex> = LazyLock::new(|| pattern(r"\bissue \d+\b"));
+
+fn pattern(text: &str) -> Regex {
+    Regex::new(text).expect("the pattern is a constant")
+}
 
 /// What a row is about.
 #[derive(Debug, PartialEq)]
@@ -29,12 +37,10 @@ pub(crate) struct Row {
 impl Row {
     /// What is wrong with the right side.
     pub(crate) fn faults(&self, paths: &Paths) -> Vec<String> {
-        let path = Regex::new(r"`(jobwright_\w+(?:::\w+)+)`").expect("the pattern is a constant");
-        let later = Regex::new(r"\bissue \d+\b").expect("the pattern is a constant");
         let named: Vec<&str> =
-            path.captures_iter(&self.here).filter_map(|found| found.get(1)).map(|m| m.as_str()).collect();
+            PATH.captures_iter(&self.here).filter_map(|found| found.get(1)).map(|m| m.as_str()).collect();
         let says_why = self.here.strip_prefix("none: ").is_some_and(|why| !why.trim().is_empty());
-        if named.is_empty() && !later.is_match(&self.here) && !says_why {
+        if named.is_empty() && !LATER.is_match(&self.here) && !says_why {
             return vec![
                 "the row names neither a path of this code, nor an issue, nor \"none: why\"".to_owned(),
             ];

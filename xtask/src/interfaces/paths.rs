@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Result;
-use regex::RegexBuilder;
+use regex::Regex;
 
 use crate::repository;
 
@@ -72,7 +72,7 @@ fn declares(item: &str) -> impl Fn(&str) -> bool + use<> {
     matcher(
         item,
         &format!(
-            r"\b(?:struct|enum|trait|type|const|static|fn|mod|union)\s+{item}\b|\bimpl\b[^{{;]*\b{item}\b|^\s*{item},"
+            r"(?-u:\b)(?:struct|enum|trait|type|const|static|fn|mod|union)[ \t]+{item}(?-u:\b)|(?-u:\b)impl(?-u:\b)[^{{;]*(?-u:\b){item}(?-u:\b)|^[ \t]*{item},"
         ),
     )
 }
@@ -81,17 +81,18 @@ fn has_member(member: &str) -> impl Fn(&str) -> bool + use<> {
     matcher(
         member,
         &format!(
-            r"\b(?:fn|const|type)\s+{member}\b|^\s*(?:pub(?:\([^)]*\))?\s+)?(?:r#)?{member}\s*(?:[:,({{=]|$)"
+            r"(?-u:\b)(?:fn|const|type)[ \t]+{member}(?-u:\b)|^[ \t]*(?:pub(?:\([^)]*\))?[ \t]+)?(?:r#)?{member}[ \t]*(?:[:,({{=]|$)"
         ),
     )
 }
 
-/// Matches a pattern; a text without the bare word, which is most of them, is not searched by it.
+/// Matches a pattern in one of a text's lines. A line without the bare word, which is nearly all of them, is not searched.
 fn matcher(word: &str, pattern: &str) -> impl Fn(&str) -> bool + use<> {
     let word = word.to_owned();
-    let pattern = RegexBuilder::new(pattern).multi_line(true).build();
-    let pattern = pattern.expect("a name of word characters makes a pattern");
-    move |text| text.contains(&word) && pattern.is_match(text)
+    let pattern = Regex::new(pattern).expect("a name of word characters makes a pattern");
+    move |text| {
+        text.contains(&word) && text.lines().any(|line| line.contains(&word) && pattern.is_match(line))
+    }
 }
 
 #[cfg(test)]
