@@ -25,4 +25,4 @@ pub use observer::{MaskedChunk, Observer, ObserverError, ResumePoint, Trace};
 pub use plan::PlanError;
 pub use record::{Record, open_tasks};
 pub use scope::Scope;
-pub use workflow::{Limits, StepReport, WorkflowReport, WorkflowRun, WorkspaceSource};
+pub use workflow::{Limits, StepReport, WorkflowReport, WorkflowRun, WorkspaceSource, secrets_of};

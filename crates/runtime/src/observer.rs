@@ -1,5 +1,6 @@
 //! Who is told what happens in a job. Failing to take note never fails a step (DESIGN rule 7).
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
 use jobwright_backend::{LogPosition, ProgressEvent, StreamKind};
@@ -61,11 +62,13 @@ pub struct MaskedChunk {
     pub resume: ResumePoint,
 }
 
-/// Is told of everything that happens to the steps of a job, from several tasks at once. Calls for one step come in order.
-///
-/// A call should return at once. One that waits (an event log whose disk is slow) holds up its own step's log, and nothing
-/// else of that step.
+/// Is told of everything that happens to the steps of a job, from several tasks at once. Calls for one step come in order. A
+/// call returns at once; who cannot keep up with the output says so in [`ready`](Self::ready).
+#[async_trait]
 pub trait Observer: Send + Sync {
+    /// Waits until more output can be taken. It holds up the step's log, and nothing else of the step.
+    async fn ready(&self) {}
+
     /// A step changed its state.
     ///
     /// # Errors

@@ -22,7 +22,7 @@ const RETRY: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub(crate) struct Activity {
     last: Mutex<Instant>,
-    /// A piece of output is with the observer, which may be slow: that is not the step's silence.
+    /// The observer is busy with what came before.
     busy: AtomicBool,
 }
 
@@ -69,13 +69,12 @@ impl Pump {
         let mut stream = stream;
         let mut broken_since = None;
         loop {
+            self.wait_for_observer().await;
             match stream.next().await {
                 Some(Ok(chunk)) => {
                     broken_since = None;
-                    self.activity.busy.store(true, Ordering::Relaxed);
-                    self.pass_on(&mut lanes, chunk);
                     self.activity.note();
-                    self.activity.busy.store(false, Ordering::Relaxed);
+                    self.pass_on(&mut lanes, chunk);
                 }
                 None => break,
                 Some(Err(error)) => match self.reconnect(error, lanes.read_up_to, &mut broken_since).await {
@@ -87,6 +86,13 @@ impl Pump {
         for chunk in lanes.finish() {
             self.show(chunk);
         }
+    }
+
+    /// What is waiting for a slow observer is not the step's silence.
+    async fn wait_for_observer(&self) {
+        self.activity.busy.store(true, Ordering::Relaxed);
+        self.observer.ready().await;
+        self.activity.busy.store(false, Ordering::Relaxed);
     }
 
     fn pass_on(&self, lanes: &mut Lanes, chunk: LogChunk) {

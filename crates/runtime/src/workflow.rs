@@ -272,14 +272,24 @@ fn refused(workflow: &Workflow, cause: Cause, reason: String) -> WorkflowReport 
     WorkflowReport { ending, error: Some(reason), left_behind: None, steps }
 }
 
-/// Everything in the workflow that must not be shown (woodpecker.md 8, item 58).
+/// Everything in the workflow that must not be shown, as names and values: what it declares, what its steps map, registry and
+/// netrc passwords (woodpecker.md 8, item 58).
+pub fn secrets_of(workflow: &Workflow) -> impl Iterator<Item = (&str, &str)> {
+    let declared = workflow.secrets.iter().map(|secret| (secret.name.as_str(), secret.value.as_str()));
+    let of_steps = workflow.steps().flat_map(|step| {
+        let mapped = step.secret_mapping.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let netrc =
+            step.environment.get("CI_NETRC_PASSWORD").map(|value| ("CI_NETRC_PASSWORD", value.as_str()));
+        mapped.chain(netrc).chain([("registry password", step.auth_config.password.as_str())])
+    });
+    declared.chain(of_steps)
+}
+
 fn masker_for(workflow: &Workflow) -> Masker {
-    let declared = workflow.secrets.iter().map(|secret| (&secret.name, &secret.value));
-    let mapped = workflow.steps().flat_map(|step| &step.secret_mapping);
-    let passwords = workflow.steps().map(|step| (&step.name, &step.auth_config.password));
-    let netrc = workflow.steps().filter_map(|step| step.environment.get_key_value("CI_NETRC_PASSWORD"));
-    let all = declared.chain(mapped).chain(passwords).chain(netrc);
-    all.fold(Masker::builder(), |builder, (name, value)| builder.secret(name, value)).build().masker
+    secrets_of(workflow)
+        .fold(Masker::builder(), |builder, (name, value)| builder.secret(name, value))
+        .build()
+        .masker
 }
 
 /// Ends the scope when the workflow's time is over.
