@@ -1,1 +1,26 @@
-//! Runs a pipeline's jobs and emits the run's events
+//! Runs a pipeline's jobs: which, in what order, how many at once; and tells it as the run's events.
+//!
+//! Two steps: [`prepare`] selects and checks, a [`Runner`] schedules what was prepared over a [`JobExecutor`]. The executor that runs
+//! jobs for real is [`RuntimeExecutor`]; [`Engine`] puts all of it together for one run. Nothing here shows anything: that is a
+//! sink's affair.
+
+mod crew;
+mod dag;
+mod engine;
+mod executor;
+mod git;
+mod observer;
+mod prepare;
+mod report;
+mod runner;
+mod runtime_executor;
+mod sequence;
+mod spec;
+
+pub use engine::{Engine, EngineOptions, Run};
+pub use executor::{JobExecutor, JobOutcome, JobOutput};
+pub use prepare::{PrepareError, Prepared, PreparedJob, RunPlan, find_config, prepare};
+pub use report::{JobReport, RunError, RunReport};
+pub use runner::Runner;
+pub use runtime_executor::{ExecutorSettings, RuntimeExecutor};
+pub use spec::Spec;

@@ -1,0 +1,84 @@
+//! Who runs a job: a trait, so that the engine runs without any engine in tests, and other front ends can bring their own
+//! (`JobExecutor` of the local-ci interface document).
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use jobwright_events::{Bus, EventKind, ExecKind, Name, StreamKind};
+use jobwright_model::{Cause, Ending, Outcome};
+use jobwright_runtime::Scope;
+
+use crate::prepare::PreparedJob;
+
+/// What came of a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobOutcome {
+    /// How it ended.
+    pub ending: Ending,
+    /// What to tell a person when it did not pass, to be read after "Job NAME failed: "; masked.
+    pub error: Option<String>,
+}
+
+impl JobOutcome {
+    /// It passed.
+    #[must_use]
+    pub fn passed() -> Self {
+        Self { ending: Ending::new(Cause::Success), error: None }
+    }
+
+    /// It ended otherwise.
+    #[must_use]
+    pub fn not_passed(ending: Ending, error: impl Into<String>) -> Self {
+        Self { ending, error: Some(error.into()) }
+    }
+
+    /// The text of the job's event and of the run's: the executor's own words after the job's name.
+    pub(crate) fn told(&self, job: &str) -> Option<String> {
+        let what = match self.ending.outcome {
+            Outcome::Succeeded => return None,
+            Outcome::Cancelled => "was cancelled",
+            Outcome::Lost => "was lost",
+            Outcome::Failed | Outcome::Skipped => "failed",
+        };
+        Some(match &self.error {
+            Some(error) => format!("Job {job} {what}: {error}"),
+            None => format!("Job {job} {what}"),
+        })
+    }
+}
+
+/// Runs single jobs to their end; several at the same time when it is asked to.
+#[async_trait]
+pub trait JobExecutor: Send + Sync {
+    /// Runs `job` and writes all of its output to `output`. Ends early when `scope` does, with whatever it took given back.
+    async fn execute(&self, job: &PreparedJob, output: &JobOutput, scope: &Scope) -> JobOutcome;
+}
+
+/// Where a job's output goes: into the run's events, as the job's.
+#[derive(Clone)]
+pub struct JobOutput {
+    pub(crate) bus: Arc<Bus>,
+    pub(crate) job: Name,
+    pub(crate) exec: ExecKind,
+    pub(crate) attempt: u32,
+}
+
+impl JobOutput {
+    /// Writes a piece of the job's output; masked, and cut at a character's border where it is text.
+    pub fn write(&self, stream: StreamKind, data: impl Into<Bytes>) {
+        self.bus.emit(EventKind::LogLine {
+            job: Some(self.job.clone()),
+            step: None,
+            exec: self.exec,
+            stream,
+            data: data.into(),
+            position: None,
+        });
+    }
+
+    /// Tells people something about the job that is not its output; masked, one line.
+    pub fn diagnostic(&self, text: &str) {
+        self.bus.emit(EventKind::Diagnostic { data: format!("{}: {text}\n", self.job) });
+    }
+}

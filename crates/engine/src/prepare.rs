@@ -1,0 +1,226 @@
+//! The first of a run's two steps: find and check the file, select the jobs. Nothing runs yet.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jobwright_events::{Name, RunMode};
+use jobwright_model::Cause;
+use jobwright_pipeline::{LoadError, Pipeline, PipelineJob};
+use jobwright_runtime::Scope;
+
+use crate::git::{self, CloneError, Head};
+use crate::spec::Spec;
+
+/// What a run is about to do.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    /// The checked file.
+    pub pipeline: Arc<Pipeline>,
+    /// The jobs to run and how.
+    pub plan: RunPlan,
+}
+
+/// The jobs of a run and how to go through them, whatever they were made from.
+#[derive(Debug, Clone, Default)]
+pub struct RunPlan {
+    /// The file, absolute.
+    pub config_path: PathBuf,
+    /// The project's directory, absolute.
+    pub project: PathBuf,
+    /// The commit that is checked out; empty outside a repository.
+    pub commit: String,
+    /// The branch; `HEAD` when detached.
+    pub branch: String,
+    /// How to go through the jobs, unless one has needs.
+    pub mode: RunMode,
+    /// All stages, in order.
+    pub stages: Vec<String>,
+    /// The selected jobs: by stage and then in the file's order, or in the file's order when jobs or stages were named.
+    pub jobs: Vec<PreparedJob>,
+}
+
+/// A job that was selected.
+#[derive(Debug, Clone)]
+pub struct PreparedJob {
+    /// Its name.
+    pub name: Name,
+    /// Its stage.
+    pub stage: Name,
+    /// The jobs that must have passed before it begins.
+    pub needs: Vec<String>,
+    /// It runs beside everything else and holds nothing up.
+    pub detached: bool,
+}
+
+/// Why a run cannot be prepared.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PrepareError {
+    /// There is no pipeline file.
+    #[error("no pipeline file in {}: write a .jobwright.yaml, or name one with -c", .0.display())]
+    NoConfig(PathBuf),
+    /// There are several, and none is the usual one.
+    #[error("several pipeline files in {}: name one with -c ({})", .directory.display(), .found.join(", "))]
+    ManyConfigs {
+        /// Where.
+        directory: PathBuf,
+        /// Their names.
+        found: Vec<String>,
+    },
+    /// The project's directory cannot be used.
+    #[error("project directory {}: {source}", .path.display())]
+    Project {
+        /// The directory.
+        path: PathBuf,
+        /// The operating system's answer.
+        source: std::io::Error,
+    },
+    /// The file cannot be read or breaks rules.
+    #[error("{0}")]
+    Config(Box<LoadError>),
+    /// A job that was asked for is not in the file.
+    #[error("there is no job {name:?} in {}; its jobs are: {}", .config.display(), .known.join(", "))]
+    UnknownJob {
+        /// What was asked for.
+        name: String,
+        /// The file.
+        config: PathBuf,
+        /// The jobs that there are.
+        known: Vec<String>,
+    },
+    /// A stage that was asked for is not in the file.
+    #[error("Requested stage {name:?} is not present in config file: {:?}; its stages are: {}", .config.display().to_string(), .known.join(", "))]
+    UnknownStage {
+        /// What was asked for.
+        name: String,
+        /// The file.
+        config: PathBuf,
+        /// The stages that there are.
+        known: Vec<String>,
+    },
+    /// No job is left.
+    #[error("Job list is empty, nothing to run: no job of {} was selected", .0.display())]
+    NothingSelected(PathBuf),
+    /// The remote repository could not be fetched.
+    #[error(transparent)]
+    Clone(#[from] CloneError),
+    /// It was cancelled meanwhile.
+    #[error("the run was cancelled before it began")]
+    Cancelled(Cause),
+}
+
+impl PrepareError {
+    /// The cause of the run's ending.
+    #[must_use]
+    pub fn cause(&self) -> Cause {
+        match self {
+            Self::Cancelled(cause) => cause.clone(),
+            Self::Clone(_) | Self::Project { .. } => Cause::Workspace,
+            _ => Cause::StartFailure,
+        }
+    }
+}
+
+/// Finds and checks the file and selects the jobs that `spec` asks for. A remote repository is cloned to `clone_to`, which must not
+/// exist.
+///
+/// # Errors
+/// [`PrepareError`]; nothing was done then that has to be undone.
+pub async fn prepare(spec: &Spec, clone_to: &Path, scope: &Scope) -> Result<Prepared, PrepareError> {
+    tokio::select! {
+        biased;
+        cause = scope.cancelled() => Err(PrepareError::Cancelled(cause)),
+        prepared = prepare_whole(spec, clone_to) => prepared,
+    }
+}
+
+async fn prepare_whole(spec: &Spec, clone_to: &Path) -> Result<Prepared, PrepareError> {
+    let project = match &spec.remote {
+        Some(url) => {
+            git::clone(url, clone_to).await?;
+            clone_to.to_owned()
+        }
+        None => spec.project.clone(),
+    };
+    let project =
+        std::fs::canonicalize(&project).map_err(|source| PrepareError::Project { path: project, source })?;
+    let config_path = match (&spec.config_file, &spec.remote) {
+        (Some(file), Some(_)) => project.join(file),
+        (Some(file), None) => std::path::absolute(file)
+            .map_err(|source| PrepareError::Project { path: file.clone(), source })?,
+        (None, _) => find_config(&project)?,
+    };
+    let pipeline = Pipeline::load(&config_path).map_err(|error| PrepareError::Config(Box::new(error)))?;
+    let jobs = select(&pipeline, spec, &config_path)?;
+    let Head { commit, branch } = git::head(&project).await;
+    let stages = pipeline.stages.clone();
+    let plan = RunPlan { config_path, project, commit, branch, mode: spec.mode, stages, jobs };
+    Ok(Prepared { pipeline: Arc::new(pipeline), plan })
+}
+
+/// The pipeline file of the directory `project`: the usual name wins; otherwise there must be exactly one.
+///
+/// # Errors
+/// [`PrepareError::NoConfig`], [`PrepareError::ManyConfigs`], [`PrepareError::Project`].
+pub fn find_config(project: &Path) -> Result<PathBuf, PrepareError> {
+    let found = jobwright_pipeline::discover(project)
+        .map_err(|source| PrepareError::Project { path: project.to_owned(), source })?;
+    match found.as_slice() {
+        [] => Err(PrepareError::NoConfig(project.to_owned())),
+        [only] => Ok(project.join(only)),
+        [first, ..] if is_usual(first) => Ok(project.join(first)),
+        several => Err(PrepareError::ManyConfigs {
+            directory: project.to_owned(),
+            found: several.iter().map(|path| path.display().to_string()).collect(),
+        }),
+    }
+}
+
+/// Whether a file has one of the names that are taken without asking.
+fn is_usual(file: &Path) -> bool {
+    let usual = [".jobwright.yaml", ".jobwright.yml", ".local-ci.yaml", ".local-ci.yml"];
+    usual.iter().any(|name| file.ends_with(name))
+}
+
+fn select(pipeline: &Pipeline, spec: &Spec, config: &Path) -> Result<Vec<PreparedJob>, PrepareError> {
+    check_names(pipeline, spec, config)?;
+    let selected: Vec<&PipelineJob> = if !spec.job_names.is_empty() {
+        pipeline.jobs.iter().filter(|job| spec.job_names.contains(&job.name)).collect()
+    } else if !spec.stages.is_empty() {
+        pipeline.jobs.iter().filter(|job| spec.stages.contains(&job.stage)).collect()
+    } else {
+        let stages = pipeline.stages.iter();
+        stages.flat_map(|stage| pipeline.jobs.iter().filter(move |job| job.stage == *stage)).collect()
+    };
+    if selected.is_empty() {
+        return Err(PrepareError::NothingSelected(config.to_owned()));
+    }
+    Ok(selected.into_iter().map(PreparedJob::of).collect())
+}
+
+fn check_names(pipeline: &Pipeline, spec: &Spec, config: &Path) -> Result<(), PrepareError> {
+    let config = config.to_owned();
+    if let Some(name) = spec.job_names.iter().find(|name| pipeline.job(name).is_none()) {
+        let known = pipeline.jobs.iter().map(|job| job.name.clone()).collect();
+        return Err(PrepareError::UnknownJob { name: name.clone(), config, known });
+    }
+    if let Some(name) = spec.stages.iter().find(|name| !pipeline.stages.contains(name)) {
+        return Err(PrepareError::UnknownStage {
+            name: name.clone(),
+            config,
+            known: pipeline.stages.clone(),
+        });
+    }
+    Ok(())
+}
+
+impl PreparedJob {
+    fn of(job: &PipelineJob) -> Self {
+        Self {
+            name: job.name.as_str().into(),
+            stage: job.stage.as_str().into(),
+            needs: job.needs.clone(),
+            detached: false,
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! What a run came to.
+
+use std::time::Duration;
+
+use jobwright_backend::FindError;
+use jobwright_events::Name;
+use jobwright_journal::{JournalError, StateDirError};
+use jobwright_model::{Cause, Ending};
+use jobwright_pipeline::Report;
+
+use crate::prepare::PrepareError;
+
+/// One job of a run, ended or never begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobReport {
+    /// Its name.
+    pub name: Name,
+    /// Its stage.
+    pub stage: Name,
+    /// How it ended.
+    pub ending: Ending,
+    /// What to tell a person when it did not pass.
+    pub error: Option<String>,
+    /// How long it took; zero when it never began.
+    pub duration: Duration,
+}
+
+/// What a run came to.
+#[derive(Debug)]
+pub struct RunReport {
+    /// The run's own ending.
+    pub ending: Ending,
+    /// Why it could not run its jobs at all.
+    pub error: Option<RunError>,
+    /// Its jobs, in the order in which they were prepared.
+    pub jobs: Vec<JobReport>,
+    /// How long it took.
+    pub duration: Duration,
+}
+
+/// Why a run cannot run its jobs.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// Selection or checks.
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
+    /// The jobs as they are written cannot run on the chosen backend, or a secret's value cannot be had.
+    #[error("{0}")]
+    Jobs(Box<Report>),
+    /// A secret that cannot be masked must not be used.
+    #[error("{0}")]
+    Secret(jobwright_redact::Warning),
+    /// No backend.
+    #[error(transparent)]
+    Backend(#[from] FindError),
+    /// The backend cannot be loaded.
+    #[error("the {name} backend cannot be loaded: {source}")]
+    Load {
+        /// The backend's name.
+        name: &'static str,
+        /// Why not.
+        source: jobwright_backend::Error,
+    },
+    /// The state directory cannot be used.
+    #[error(transparent)]
+    State(#[from] StateDirError),
+    /// The journal cannot be kept: no work without it (DESIGN rule 4).
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The event log cannot be kept.
+    #[error("the event log cannot be kept: {0}")]
+    EventLog(#[from] jobwright_events::LogError),
+}
+
+impl RunError {
+    /// The cause of the run's ending.
+    #[must_use]
+    pub fn cause(&self) -> Cause {
+        match self {
+            Self::Prepare(error) => error.cause(),
+            Self::Backend(_) | Self::Load { .. } => Cause::EngineVanished,
+            Self::State(_) | Self::Journal(_) | Self::EventLog(_) => Cause::Workspace,
+            Self::Jobs(_) | Self::Secret(_) => Cause::StartFailure,
+        }
+    }
+}

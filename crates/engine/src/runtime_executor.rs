@@ -1,0 +1,162 @@
+//! The executor that runs jobs for real: all of them are compiled before the first begins, each is handed to the runtime.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jobwright_backend::{Backend, Error as BackendError};
+use jobwright_events::EventLog;
+use jobwright_journal::Journal;
+use jobwright_model::{Cause, Ending, Job, Outcome, RunId, StepUuid, TaskUuid};
+use jobwright_pipeline::{CompileContext, HostSecrets, Target, compile};
+use jobwright_redact::{Built, Masker, Warning};
+use jobwright_runtime::{Backends, JobRun, Limits, Record, Scope, WorkspaceSource};
+use jobwright_workspace::Project;
+
+use crate::executor::{JobExecutor, JobOutcome, JobOutput};
+use crate::observer::JobObserver;
+use crate::prepare::{Prepared, PreparedJob};
+use crate::report::RunError;
+
+/// What an executor needs to run jobs.
+pub struct ExecutorSettings {
+    /// The loaded backend that the jobs run on.
+    pub backend: Arc<dyn Backend>,
+    /// The files that every job gets; none for jobs that bring no files.
+    pub files: Option<Arc<dyn WorkspaceSource>>,
+    /// How many bytes of each job's output are kept.
+    pub quota: u64,
+    /// Bounds on the jobs' surroundings.
+    pub limits: Limits,
+    /// Where decisions are written down.
+    pub journal: Arc<Journal<Record>>,
+    /// Where the events go in the end: output is read no faster than it takes them.
+    pub log: Arc<EventLog>,
+}
+
+/// Compiles the jobs of `prepared` for `backend` and reads every secret that one of them uses.
+///
+/// # Errors
+/// [`RunError::Jobs`] when a job cannot run on the backend or a secret's value cannot be had.
+pub(crate) fn compile_jobs(
+    prepared: &Prepared,
+    run: &RunId,
+    backend: &dyn Backend,
+    environment: &BTreeMap<String, String>,
+) -> Result<Vec<Job>, RunError> {
+    let secrets = HostSecrets::new(&prepared.plan.project);
+    let context = CompileContext {
+        run,
+        target: Target { backend: backend.name(), images: backend.capabilities().images },
+        environment,
+        secrets: &secrets,
+        workspace: true,
+        step_uuid: &StepUuid::random,
+    };
+    let selected = prepared.plan.jobs.iter().filter_map(|job| prepared.pipeline.job(&job.name));
+    let compiled = selected.map(|job| compile(&prepared.pipeline, job, &context));
+    compiled.collect::<Result<_, _>>().map_err(|report| RunError::Jobs(Box::new(report)))
+}
+
+/// Runs jobs through the runtime.
+pub struct RuntimeExecutor {
+    jobs: HashMap<String, Job>,
+    masker: Masker,
+    warnings: Vec<Warning>,
+    settings: ExecutorSettings,
+}
+
+impl RuntimeExecutor {
+    /// An executor for `jobs`, which are known by their names.
+    ///
+    /// # Errors
+    /// [`RunError::Secret`] when a secret's value is too long to be masked: better not to run than to show it.
+    pub fn new(jobs: Vec<Job>, settings: ExecutorSettings) -> Result<Self, RunError> {
+        let built = masker_for(&jobs);
+        if let Some(refused) = built.warnings.iter().find(|warning| must_not_run(warning)) {
+            return Err(RunError::Secret(refused.clone()));
+        }
+        let jobs = jobs.into_iter().map(|job| (job.name.clone(), job)).collect();
+        Ok(Self { jobs, masker: built.masker, warnings: built.warnings, settings })
+    }
+
+    /// What a person should know about secrets that are not, or not fully, masked.
+    #[must_use]
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    /// Masks every secret of the run.
+    #[must_use]
+    pub fn masker(&self) -> &Masker {
+        &self.masker
+    }
+}
+
+/// One rule for the whole run: what is secret in one job is so in all of them.
+fn masker_for(jobs: &[Job]) -> Built {
+    let workflows = jobs.iter().flat_map(|job| &job.phases).map(|phase| &phase.workflow);
+    let all: BTreeSet<(&str, &str)> = workflows.flat_map(jobwright_runtime::secrets_of).collect();
+    all.into_iter().fold(Masker::builder(), |builder, (name, value)| builder.secret(name, value)).build()
+}
+
+/// A value that is too short would mask half of the output: its owner is warned. One that is too long would be shown.
+fn must_not_run(warning: &Warning) -> bool {
+    matches!(warning, Warning::TooLong { .. } | Warning::NoRoom { .. })
+}
+
+#[async_trait]
+impl JobExecutor for RuntimeExecutor {
+    async fn execute(&self, job: &PreparedJob, output: &JobOutput, scope: &Scope) -> JobOutcome {
+        let Some(compiled) = self.jobs.get(&*job.name) else {
+            let text = format!("job {:?} was not prepared", job.name);
+            return JobOutcome::not_passed(Ending::new(Cause::StartFailure), text);
+        };
+        let ExecutorSettings { backend, files, quota, limits, journal, log } = &self.settings;
+        let observer = Arc::new(JobObserver::new(output.clone(), *quota, Arc::clone(log)));
+        let backends = Backends::from([(backend.name().to_owned(), Arc::clone(backend))]);
+        let mut run = JobRun::new(compiled.clone(), backends, observer)
+            .masker(self.masker.clone())
+            .limits(*limits)
+            .scope(scope)
+            .journal(Arc::clone(journal));
+        if let Some(files) = files {
+            run = run.files(Arc::clone(files));
+        }
+        let report = run.run().await;
+        let error = self.told(&report.ending);
+        JobOutcome { ending: report.ending, error }
+    }
+}
+
+impl RuntimeExecutor {
+    /// An ending in words, as local-ci's users know them where it has any.
+    fn told(&self, ending: &Ending) -> Option<String> {
+        let what = if self.settings.backend.capabilities().images { "container exited" } else { "exited" };
+        let text = match (&ending.cause, ending.exit_code, ending.signal) {
+            _ if ending.succeeded() => return None,
+            (Cause::ExitCode, Some(code), _) => format!("{what} with non-zero status {code}"),
+            (Cause::Signal, _, Some(signal)) => format!("it was ended by signal {signal}"),
+            (Cause::OutOfMemory, ..) => "it used more memory than it may".to_owned(),
+            (Cause::Timeout, ..) => "timed out".to_owned(),
+            (Cause::SilenceTimeout, ..) => "timed out in silence".to_owned(),
+            (Cause::ByUser, ..) => "by the user".to_owned(),
+            (Cause::ByShutdown, ..) => "jobwright was told to stop".to_owned(),
+            (cause, ..) => cause.as_str().replace('_', " "),
+        };
+        match &ending.evidence {
+            Some(evidence) if ending.outcome != Outcome::Cancelled => Some(format!("{text}: {evidence}")),
+            _ => Some(text),
+        }
+    }
+}
+
+/// A project's directory as a job's files.
+pub(crate) struct ProjectFiles(pub(crate) Project);
+
+#[async_trait]
+impl WorkspaceSource for ProjectFiles {
+    async fn deliver(&self, backend: &dyn Backend, task: &TaskUuid) -> Result<(), BackendError> {
+        backend.put_project(task, &self.0).await
+    }
+}

@@ -1,0 +1,26 @@
+//! What a run is asked for with.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use jobwright_events::RunMode;
+
+/// A request for one pass over a pipeline (`Spec` of the local-ci interface document), built by a front end from its own flags or
+/// payload. The run's id is made by the caller and goes beside it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Spec {
+    /// The pipeline file; none means that it is looked for in `project`.
+    pub config_file: Option<PathBuf>,
+    /// The project's directory; with `remote`, not used.
+    pub project: PathBuf,
+    /// Only these jobs, in the file's order. Wins over `stages`.
+    pub job_names: Vec<String>,
+    /// Only the jobs of these stages, in the file's order.
+    pub stages: Vec<String>,
+    /// A git repository to clone and run instead of `project`. A relative `config_file` is then looked for in it.
+    pub remote: Option<String>,
+    /// Variables that win over every other.
+    pub env: BTreeMap<String, String>,
+    /// How to go through the jobs, unless `needs` say it.
+    pub mode: RunMode,
+}

@@ -1,0 +1,92 @@
+//! The streams that the original recorded, reproduced: fields, strings and order, but for what DESIGN section 6 names.
+
+mod support;
+
+use std::path::PathBuf;
+
+use jobwright_events::{RunMode, WireEvent};
+use support::{Act, Play, Scripted, exits};
+
+/// The corpus, or none with a word where it is absent.
+fn corpus() -> Option<PathBuf> {
+    let shared =
+        std::env::var_os("JOBWRIGHT_SHARED").map_or_else(|| PathBuf::from("../../../shared"), PathBuf::from);
+    let corpus = shared.join("corpora/local-ci-golden");
+    if corpus.is_dir() {
+        return Some(corpus);
+    }
+    eprintln!("skipped: {} is not there (set JOBWRIGHT_SHARED)", corpus.display());
+    None
+}
+
+fn recorded(name: &str) -> Option<Vec<WireEvent>> {
+    let text = std::fs::read_to_string(corpus()?.join(name)).unwrap();
+    Some(text.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
+}
+
+fn pipeline(name: &str) -> String {
+    std::fs::read_to_string(corpus().unwrap().join(name)).unwrap()
+}
+
+/// An event as its JSON, without what differs from run to run and without our additions. Diagnostics are free text, and our new
+/// types are none of the original's.
+fn shape(event: WireEvent) -> Option<serde_json::Value> {
+    if ["diagnostic", "job_skipped", "step_started", "step_finished"].contains(&event.r#type.as_str()) {
+        return None;
+    }
+    let event = WireEvent { seq: 0, duration_ms: 0, ..event.without_additions() };
+    let mut json = serde_json::to_value(event).unwrap();
+    let fields = json.as_object_mut().unwrap();
+    for name in ["time", "runId", "configPath", "projectPath", "commit", "branch"] {
+        fields.remove(name);
+    }
+    Some(json)
+}
+
+fn shapes(events: Vec<WireEvent>) -> Vec<serde_json::Value> {
+    events.into_iter().filter_map(shape).collect()
+}
+
+/// Members of a group start and end in any order: told apart by sorting them between the group's borders.
+fn grouped(events: Vec<WireEvent>) -> Vec<serde_json::Value> {
+    let mut shapes = shapes(events);
+    let borders = |shapes: &[serde_json::Value], kind: &str| {
+        shapes.iter().position(|event| event["type"] == kind).unwrap()
+    };
+    let (start, end) = (borders(&shapes, "group_started"), borders(&shapes, "group_finished"));
+    shapes[start + 1..end].sort_by_key(ToString::to_string);
+    shapes
+}
+
+fn hello() -> Act {
+    Act { prints: "hello global <&>\n", ..Act::default() }
+}
+
+// covers: local-ci 12, 13, 14, 16, 18, 19, 20, 21, 22
+#[tokio::test]
+async fn the_sequential_recording() {
+    let Some(recorded) = recorded("sequential.ndjson") else { return };
+    let played = Play::of(&pipeline("seq.yaml")).run(Scripted::new([("a", hello()), ("b", exits(3))])).await;
+    assert_eq!(shapes(played.wire()), shapes(recorded));
+    assert_eq!(played.wire()[0].r#type, "run_started", "ours is the first event of every run");
+}
+
+// covers: local-ci 26, 38
+#[tokio::test]
+async fn the_parallel_recording() {
+    let Some(recorded) = recorded("parallel.ndjson") else { return };
+    let play = Play::of(&pipeline("seq.yaml")).mode(RunMode::Parallel);
+    let played = play.run(Scripted::new([("a", hello()), ("b", exits(3))])).await;
+    assert_eq!(grouped(played.wire()), grouped(recorded));
+}
+
+/// `parallel: true` is not in the file's language yet; the job that has it is told to the engine instead.
+// covers: local-ci 53, 54
+#[tokio::test]
+async fn the_dag_recording() {
+    let Some(recorded) = recorded("dag.ndjson") else { return };
+    let text = pipeline("dag.yaml").replace("  parallel: true\n", "");
+    let play = Play { detached: vec!["free"], ..Play::of(&text) };
+    let played = play.run(Scripted::new([("build", exits(7))])).await;
+    assert_eq!(grouped(played.wire()), grouped(recorded));
+}

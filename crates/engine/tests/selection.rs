@@ -1,0 +1,61 @@
+//! Which jobs a run takes, and the stream of a run that takes none (local-ci.md 2.4).
+
+mod support;
+
+use jobwright_engine::Spec;
+use support::{Play, Scripted};
+
+const TEXT: &str = "
+stages: [build, test]
+c: {stage: test, script: [x]}
+a: {stage: build, script: [x]}
+b: {stage: build, script: [x]}
+";
+
+async fn order(spec: Spec) -> Vec<String> {
+    let play = Play { spec, ..Play::of(TEXT) };
+    play.run(Scripted::new([])).await.wire()[0].order.clone()
+}
+
+// covers: local-ci 58, 59, 60
+#[tokio::test]
+async fn named_jobs_and_stages_are_taken_in_the_files_order_and_jobs_win() {
+    let jobs = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    assert_eq!(order(Spec { job_names: jobs(&["a", "c"]), ..Spec::default() }).await, ["c", "a"]);
+    assert_eq!(order(Spec { stages: jobs(&["build", "test"]), ..Spec::default() }).await, ["c", "a", "b"]);
+    let both = Spec { job_names: jobs(&["b"]), stages: jobs(&["test"]), ..Spec::default() };
+    assert_eq!(order(both).await, ["b"]);
+}
+
+// covers: local-ci 30, 60, 61, 62
+#[tokio::test]
+async fn what_cannot_be_selected_is_a_finished_failed_run_that_names_what_there_is() {
+    let unknown_job = Spec { job_names: vec!["x".into()], ..Spec::default() };
+    let unknown_stage = Spec { stages: vec!["deploy".into()], ..Spec::default() };
+    for (spec, text, named) in [
+        (unknown_job, TEXT, "c, a, b"),
+        (unknown_stage, TEXT, "build, test"),
+        (
+            Spec { stages: vec!["empty".into()], ..Spec::default() },
+            "stages: [empty, build]\na: {stage: build, script: [x]}",
+            "Job list is empty, nothing to run",
+        ),
+    ] {
+        let played = Play { spec, ..Play::of(text) }.refused().await;
+        let wire = played.wire();
+        assert_eq!(
+            wire.iter().map(|event| event.r#type.as_str()).collect::<Vec<_>>(),
+            ["run_started", "run_finished"]
+        );
+        assert!(wire[1].err.contains(named), "{}", wire[1].err);
+        assert_eq!(wire[1].outcome, "failed");
+    }
+}
+
+// covers: local-ci 30
+#[tokio::test]
+async fn a_file_that_is_wrong_is_a_finished_failed_run_that_says_where() {
+    let played = Play::of("stages: [build]\na: {stage: bild, script: [x]}\n").refused().await;
+    let told = played.wire()[1].err.clone();
+    assert!(told.contains(".jobwright.yaml") && told.contains("build"), "{told}");
+}
