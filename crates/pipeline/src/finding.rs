@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde::ser::SerializeStruct;
 
 use crate::source::{Position, Source, Span};
+use crate::text::printable;
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -36,7 +37,13 @@ impl Finding {
     /// Something that keeps the file from running.
     #[must_use]
     pub fn error(span: Span, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, message: message.into(), span, help: None, related: None }
+        Self {
+            severity: Severity::Error,
+            message: printable(message.into()),
+            span,
+            help: None,
+            related: None,
+        }
     }
 
     /// Something that does not.
@@ -45,24 +52,32 @@ impl Finding {
         Self { severity: Severity::Warning, ..Self::error(span, message) }
     }
 
+    /// Whether it keeps the file from running.
+    #[must_use]
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+
     /// The same, saying what would be right.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.help = Some(printable(help.into()));
         self
     }
 
     /// The same with a help only when there is one.
     #[must_use]
-    pub fn maybe_help(mut self, help: Option<String>) -> Self {
-        self.help = help.or(self.help);
-        self
+    pub fn maybe_help(self, help: Option<String>) -> Self {
+        match help {
+            Some(help) => self.help(help),
+            None => self,
+        }
     }
 
     /// The same, with a second place.
     #[must_use]
     pub fn related(mut self, span: Span, what: impl Into<String>) -> Self {
-        self.related = Some((span, what.into()));
+        self.related = Some((span, printable(what.into())));
         self
     }
 }
@@ -103,7 +118,7 @@ impl Report {
     /// Whether anything keeps the file from running.
     #[must_use]
     pub fn has_errors(&self) -> bool {
-        self.findings.iter().any(|finding| finding.severity == Severity::Error)
+        self.findings.iter().any(Finding::is_error)
     }
 
     /// Where a finding is.
@@ -118,6 +133,10 @@ impl Report {
     pub fn summary(&self) -> String {
         let lines: Vec<String> = self.findings.iter().map(|finding| self.line_of(finding)).collect();
         lines.join("\n")
+    }
+
+    pub(crate) fn into_parts(self) -> (Arc<Source>, Vec<Finding>) {
+        (self.source, self.findings)
     }
 
     fn line_of(&self, finding: &Finding) -> String {

@@ -3,16 +3,28 @@
 //!
 //! Nothing here runs anything, chooses a backend or orders jobs: that is `engine`'s.
 
+mod check;
 mod compile;
+mod discover;
 mod finding;
+mod findings;
+mod keys;
+mod load;
 mod pipeline;
 mod render;
 mod secrets;
 mod source;
+mod text;
+mod yaml;
 
+pub use check::{InvalidVariableName, check_variable_name};
 pub use compile::{CompileContext, DEFAULT_WORKDIR, JOB_LABEL, RUN_LABEL, STAGE_LABEL, Target, compile};
+pub use discover::{discover, is_pipeline_file_name};
 pub use finding::{Finding, Report, Severity};
+pub use keys::{JOB_KEYS, Key, PIPELINE_KEYS, SECRET_KEYS, SERVICE_KEYS, Support};
+pub use load::LoadError;
 pub use pipeline::{Pipeline, PipelineJob, Secret, Service};
 pub use render::Look;
 pub use secrets::{HostSecrets, ResolveSecret, SecretError, SecretSource};
 pub use source::{Position, Source, Span};
+pub use yaml::MAX_BYTES;

@@ -9,7 +9,8 @@ use miette::{
 };
 
 use crate::finding::{Finding, Report, Severity};
-use crate::source::{Position, Source, Span};
+use crate::source::{Source, Span};
+use crate::text::is_showable;
 
 /// What the reader's screen can show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +64,7 @@ fn handler(look: Look) -> GraphicalReportHandler {
         .with_links(false)
         .with_context_lines(0)
         .with_width(width.max(40))
+        .with_wrap_lines(look != Look::Plain)
         .tab_width(4)
 }
 
@@ -103,24 +105,26 @@ impl<'a> Shown<'a> {
         Span::new(start, self.text.floor_char_boundary(line.end.min(start + WIDEST)))
     }
 
-    /// The part of `span` that is inside its window.
+    /// The part of `span` that is inside its window; the last character of the line for a place behind it, so that there is
+    /// something to underline.
     fn clamp(&self, span: Span) -> Span {
         let window = self.window(span);
-        Span::new(span.start.clamp(window.start, window.end), span.end.min(window.end))
+        let end = span.end.min(window.end);
+        let last = self.text[window.start..window.end].chars().next_back().map_or(0, char::len_utf8);
+        let start = if span.start >= window.end { window.end - last } else { span.start };
+        Span::new(start, end)
     }
 }
 
 /// A character of the same length in UTF-8 that does nothing to a terminal.
 fn harmless(c: char) -> char {
-    match c {
-        '\n' | '\t' => c,
-        '\r' => ' ',
-        c if c.is_ascii_control() => '?',
-        '\u{80}'..='\u{9f}' => '\u{bf}',
-        '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200b}'..='\u{200f}' | '\u{feff}' => {
-            '\u{fffd}'
-        }
-        c => c,
+    match (c, c.len_utf8()) {
+        ('\n' | '\t', _) => c,
+        ('\r', _) => ' ',
+        _ if is_showable(c) => c,
+        (_, 1) => '?',
+        (_, 2) => '\u{bf}',
+        _ => '\u{fffd}',
     }
 }
 
@@ -135,7 +139,9 @@ impl SourceCode for Shown<'_> {
         let window = self.window(asked);
         // Two marked places on neighbouring lines are asked for in one go.
         let end = window.end.max(self.clamp(Span::new(asked.end, asked.end)).end);
-        let Position { line, column } = self.source.position(window.start);
+        let line = self.source.position(window.start).line;
+        // The column is for the heading: it is the place's, while the data begins where the line does.
+        let column = self.source.position(asked.start).column;
         let data = self.text.get(window.start..end).ok_or(MietteError::OutOfBounds)?;
         Ok(Box::new(MietteSpanContents::new_named(
             self.source.name().to_owned(),

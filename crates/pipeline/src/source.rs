@@ -40,11 +40,15 @@ pub struct Source {
 }
 
 impl Source {
-    /// The file `name` with `text`. Lines end at `\n`.
+    /// The file `name` with `text`. Lines end as YAML says: at `\n`, `\r\n` or a `\r` alone.
     #[must_use]
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
         let text = text.into();
-        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        let bytes = text.as_bytes();
+        let ends_line =
+            |at: usize| bytes[at] == b'\n' || bytes[at] == b'\r' && bytes.get(at + 1) != Some(&b'\n');
+        let lines = std::iter::once(0).chain((0..bytes.len()).filter(|at| ends_line(*at)).map(|at| at + 1));
+        let lines = lines.collect();
         Self { name: name.into(), text, lines, hidden: Vec::new() }
     }
 
@@ -72,9 +76,8 @@ impl Source {
     pub(crate) fn line_around(&self, at: usize) -> Span {
         let line = self.line_index(at.min(self.text.len()));
         let start = self.lines[line];
-        let end = self.lines.get(line + 1).map_or(self.text.len(), |next| next - 1);
-        let end = if self.text[start..end].ends_with('\r') { end - 1 } else { end };
-        Span { start, end }
+        let next = self.lines.get(line + 1).copied().unwrap_or(self.text.len());
+        Span { start, end: start + self.text[start..next].trim_end_matches(['\r', '\n']).len() }
     }
 
     /// Keeps `span` out of every excerpt.
@@ -108,9 +111,10 @@ mod tests {
 
     #[test]
     fn a_line_is_given_without_its_line_break() {
-        let source = Source::new("p.yaml", "one\r\ntwo\n");
+        let source = Source::new("p.yaml", "one\r\ntwo\rsix\n");
         assert_eq!(source.line_around(1), Span { start: 0, end: 3 });
         assert_eq!(source.line_around(5), Span { start: 5, end: 8 });
-        assert_eq!(source.line_around(9), Span { start: 9, end: 9 });
+        assert_eq!(source.line_around(9), Span { start: 9, end: 12 });
+        assert_eq!(source.line_around(13), Span { start: 13, end: 13 });
     }
 }
