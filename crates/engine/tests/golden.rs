@@ -1,5 +1,7 @@
 //! The streams that the original recorded, reproduced: fields, strings and order, but for what DESIGN section 6 names.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+
 mod support;
 
 use std::path::PathBuf;

@@ -1,5 +1,6 @@
 //! A run without any engine: a pipeline's text, an executor that does what a table says, and the events that come of it.
 #![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
