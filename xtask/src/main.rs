@@ -1,5 +1,6 @@
 //! `cargo xtask`: the repository's tests, checks and benchmarks. Not part of what users install.
 
+mod bench;
 mod checklist;
 mod examples;
 mod interfaces;
@@ -24,6 +25,8 @@ enum Command {
     Interfaces(interfaces::Options),
     /// Checks which crate knows what.
     Layers,
+    /// Measures what is promised of speed, against bare loops in the same run.
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -32,6 +35,7 @@ fn main() -> ExitCode {
         Command::Checklist(options) => checklist::run(&options),
         Command::Interfaces(options) => interfaces::run(&options),
         Command::Layers => layers::run(),
+        Command::Bench(options) => bench::run(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
