@@ -177,6 +177,16 @@ impl FrameReader {
         self.consumed = 0;
     }
 
+    /// Goes back to `offset`, where the frame that was given last begins; it will be given again.
+    ///
+    /// # Panics
+    /// When `offset` lies before what the reader still holds.
+    pub fn step_back(&mut self, offset: u64) {
+        let back = (self.offset - offset) as usize;
+        self.consumed = self.consumed.checked_sub(back).expect("the last frame is kept until the next push");
+        self.offset = offset;
+    }
+
     /// The next whole frame, `None` when its bytes are not all there.
     ///
     /// # Errors

@@ -1,0 +1,285 @@
+//! The backend itself: the port's methods, each a few lines over the module that does it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+use async_trait::async_trait;
+use globset::Glob;
+use jobwright_backend::{
+    Availability, Backend, BackendInfo, Capabilities, DiscoveredWorkflow, Error, LogPosition, LogPrecision,
+    LogStream, Progress, Result, TarStream, WorkflowDiscoverer, WorkflowResumer,
+};
+use jobwright_journal::StateDir;
+use jobwright_model::{Step, StepExit, TaskUuid, Workflow};
+use jobwright_workspace::{Globs, PackOptions, Selection, UnpackOptions, list_globs, pack, unpack};
+
+use crate::place::{TaskPlace, TaskRecord, make_private_all};
+use crate::script::NETRC_VARIABLE;
+use crate::settings::ProcessSettings;
+use crate::shims::Shims;
+use crate::start::prepare;
+use crate::watch::Watcher;
+use crate::{destroy, discovery, environment, exit, tail};
+
+/// The backend's name.
+pub const NAME: &str = "process";
+
+/// Runs steps as processes of this host.
+pub struct ProcessBackend {
+    /// `STATE/process`.
+    root: PathBuf,
+    /// Where the work of tasks lies that run as another user.
+    shared_work: PathBuf,
+    settings: ProcessSettings,
+    host_environment: BTreeMap<String, String>,
+    shims: Shims,
+    watcher: Watcher,
+}
+
+impl ProcessBackend {
+    /// A backend whose tasks lie in `state`. Nothing is made or started yet.
+    #[must_use]
+    pub fn new(state: &StateDir, settings: ProcessSettings) -> Self {
+        let root = state.path().join(NAME);
+        let shared_work = settings
+            .work_dir
+            .clone()
+            .unwrap_or_else(|| Path::new("/var/tmp").join(format!("jobwright-{}", state.owner())));
+        let host_environment = environment::from_host(&settings.host_environment, settings.run_as.is_some());
+        let shims = Shims::new(root.join("shims"), settings.shim.clone());
+        Self { root, shared_work, settings, host_environment, shims, watcher: Watcher::default() }
+    }
+
+    fn task(&self, task: &TaskUuid) -> TaskPlace {
+        TaskPlace::new(&self.root, task)
+    }
+
+    fn uids(&self) -> PathBuf {
+        self.root.join("uids")
+    }
+
+    /// Where a new task's things will lie.
+    fn plan(&self, place: &TaskPlace) -> Result<TaskRecord> {
+        let Some(choice) = self.settings.run_as else {
+            let work = place.dir.join("work");
+            let workspace = self.settings.in_place.clone().unwrap_or_else(|| work.join("workspace"));
+            return Ok(TaskRecord { work, workspace, owner: None });
+        };
+        if self.settings.in_place.is_some() {
+            let what = "working in place as another user, who may not be allowed to".to_owned();
+            return Err(Error::Unsupported { backend: NAME, what });
+        }
+        let failed = |error| Error::io(format!("choosing a user for task {}", place.task), error);
+        make_shared(&self.shared_work).map_err(failed)?;
+        let owner = choice.of_task(&place.task, &self.uids()).map_err(failed)?;
+        let work = self.shared_work.join(place.task.as_str());
+        let workspace = work.join("workspace");
+        Ok(TaskRecord { work, workspace, owner: Some((owner.uid, owner.gid)) })
+    }
+}
+
+/// A folder that everybody can pass through and nobody but us can see into.
+fn make_shared(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+    fs::DirBuilder::new().recursive(true).mode(0o711).create(path)?;
+    let data = fs::symlink_metadata(path)?;
+    if !data.is_dir() || data.uid() != rustix::process::geteuid().as_raw() || data.mode() & 0o022 != 0 {
+        let why = format!("{} is not a directory that only this user can write to", path.display());
+        return Err(std::io::Error::other(why));
+    }
+    fs::set_permissions(path, fs::Permissions::from_mode(0o711))
+}
+
+#[async_trait]
+impl Backend for ProcessBackend {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            images: false,
+            network: false,
+            separate_streams: true,
+            log_precision: LogPrecision::Exact,
+            signals: true,
+            oom: false,
+            limits: false,
+            usage: true,
+            files: true,
+            survives_owner: true,
+        }
+    }
+
+    async fn is_available(&self) -> Availability {
+        match self.shims.program() {
+            Ok(_) => Availability::Available,
+            Err(error) => Availability::Unavailable(error.to_string()),
+        }
+    }
+
+    async fn load(&self) -> Result<BackendInfo> {
+        if self.settings.run_as.is_some() && !rustix::process::geteuid().is_root() {
+            let operation = "run steps as another user".to_owned();
+            let message = "only root can; leave --process-run-as out".to_owned();
+            return Err(Error::Engine { engine: NAME, operation, message });
+        }
+        let program = self.shims.program().map_err(|error| crate::shims::does_not_answer(&error))?;
+        make_private_all(&self.root)
+            .map_err(|error| Error::io(format!("making {}", self.root.display()), error))?;
+        self.shims.sweep();
+        Ok(BackendInfo {
+            platform: platform(),
+            engine: format!("host processes under {}", program.display()),
+        })
+    }
+
+    async fn setup_workflow(&self, _workflow: &Workflow, task: &TaskUuid) -> Result<()> {
+        let place = self.task(task);
+        place.create()?;
+        place.furnish(&self.plan(&place)?)
+    }
+
+    async fn prepare_step(&self, step: &Step, task: &TaskUuid, _progress: &dyn Progress) -> Result<()> {
+        if prepare(&self.task(task), step)?.is_new() {
+            Ok(())
+        } else {
+            Err(Error::AlreadyStarted(step.uuid.clone()))
+        }
+    }
+
+    async fn start_step(&self, step: &Step, task: &TaskUuid) -> Result<()> {
+        prepare(&self.task(task), step)?.start(&self.shims, step, &self.host_environment).await
+    }
+
+    async fn wait_step(&self, step: &Step, task: &TaskUuid) -> Result<StepExit> {
+        exit::wait(&self.shims, &self.task(task).step(&step.uuid), step, task).await
+    }
+
+    async fn tail_step(&self, step: &Step, task: &TaskUuid, from: LogPosition) -> Result<LogStream> {
+        tail::tail(&self.shims, &self.watcher, &self.task(task).step(&step.uuid), (step, task), from).await
+    }
+
+    async fn destroy_step(&self, step: &Step, task: &TaskUuid) -> Result<()> {
+        let place = self.task(task);
+        let record = match place.record() {
+            Ok(record) => record,
+            // Never set up, or destroyed: nothing of the step is there.
+            Err(Error::UnknownTask(_)) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let step_place = place.step(&step.uuid);
+        destroy::destroy_step(&self.shims, self.settings.grace(), &step_place, Some(&record)).await?;
+        if step.environment.contains_key(NETRC_VARIABLE) {
+            // The credentials were this step's, not the task's. The script may not have come to write them.
+            let _ = fs::remove_file(record.home().join(".netrc"));
+        }
+        Ok(())
+    }
+
+    async fn destroy_workflow(&self, _workflow: &Workflow, task: &TaskUuid) -> Result<()> {
+        let place = self.task(task);
+        destroy::destroy_task(&self.shims, self.settings.grace(), &place, self.settings.run_as, &self.uids())
+            .await
+    }
+
+    async fn put(&self, task: &TaskUuid, path: &str, tar: TarStream) -> Result<()> {
+        let record = self.task(task).record()?;
+        if !record.workspace.starts_with(&record.work) {
+            let what = "putting files into a project that is worked on in place".to_owned();
+            return Err(Error::Unsupported { backend: NAME, what });
+        }
+        let options = UnpackOptions { owner: record.owner(), ..UnpackOptions::default() };
+        let destination = destination(&record, path)?;
+        unpack(tar, &destination, &options).await.map(drop).map_err(workspace_error)
+    }
+
+    async fn get(&self, task: &TaskUuid, paths: &[Glob]) -> Result<TarStream> {
+        let record = self.task(task).record()?;
+        let globs: Vec<&str> = paths.iter().map(Glob::glob).collect();
+        let globs = Globs::new(&globs).map_err(workspace_error)?;
+        if matching(&record.workspace, &globs, paths.len()).await? == 0 {
+            let named: Vec<String> = paths.iter().map(|glob| format!("{:?}", glob.glob())).collect();
+            return Err(Error::Workspace(format!("nothing matches {}", named.join(", "))));
+        }
+        let options = PackOptions { allow_unmatched: true, ..PackOptions::default() };
+        pack(&record.workspace, &Selection::Globs(globs), &options).await.map_err(workspace_error)
+    }
+
+    fn discoverer(&self) -> Option<&dyn WorkflowDiscoverer> {
+        Some(self)
+    }
+
+    fn resumer(&self) -> Option<&dyn WorkflowResumer> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl WorkflowDiscoverer for ProcessBackend {
+    async fn discover_workflows(&self) -> Result<Vec<DiscoveredWorkflow>> {
+        discovery::discover(&self.root, &self.shims).await
+    }
+}
+
+#[async_trait]
+impl WorkflowResumer for ProcessBackend {
+    async fn resume_step(&self, step: &Step, task: &TaskUuid) -> Result<()> {
+        discovery::resume(&self.shims, &self.task(task).step(&step.uuid), step, task).await
+    }
+}
+
+/// The directory `path` of the workspace, those above it made. What was put there before may hold links, which are not
+/// followed.
+fn destination(record: &TaskRecord, path: &str) -> Result<PathBuf> {
+    let refused = |why: &str| Error::Workspace(format!("cannot unpack into {path:?}: {why}"));
+    let mut destination = record.workspace.clone();
+    for component in Path::new(path).components() {
+        match component {
+            Component::Normal(name) => destination.push(name),
+            Component::CurDir => continue,
+            _ => return Err(refused("it is not a path below the workspace")),
+        }
+        match fs::symlink_metadata(&destination) {
+            Ok(data) if data.is_dir() => {}
+            Ok(_) => return Err(refused("a file or link is in the way")),
+            Err(_) => {
+                let made = fs::create_dir(&destination).and_then(|()| match record.owner() {
+                    Some(owner) => std::os::unix::fs::lchown(&destination, Some(owner.uid), Some(owner.gid)),
+                    None => Ok(()),
+                });
+                made.map_err(|error| Error::io(format!("making {}", destination.display()), error))?;
+            }
+        }
+    }
+    Ok(destination)
+}
+
+fn workspace_error(error: jobwright_workspace::Error) -> Error {
+    match error {
+        jobwright_workspace::Error::DiskFull { path } => {
+            Error::DiskFull(format!("writing {}", path.display()))
+        }
+        other => Error::Workspace(other.to_string()),
+    }
+}
+
+/// How many of the `count` globs match anything; one that does is enough (the port's rule).
+async fn matching(workspace: &Path, globs: &Globs, count: usize) -> Result<usize> {
+    let (root, globs) = (workspace.to_owned(), globs.clone());
+    let listed = tokio::task::spawn_blocking(move || list_globs(&root, &globs)).await;
+    let listed = listed.map_err(|error| Error::Workspace(error.to_string()))?;
+    let (_, unmatched) = listed.map_err(workspace_error)?;
+    Ok(count.saturating_sub(unmatched.len()))
+}
+
+/// As Go names it.
+fn platform() -> String {
+    let arch = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    format!("{}/{arch}", std::env::consts::OS)
+}

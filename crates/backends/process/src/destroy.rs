@@ -1,0 +1,106 @@
+//! Ending steps and removing what they and their task took. Everything here may be done again, after any interruption.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use jobwright_backend::{Error, Result};
+use jobwright_shim::protocol::Order;
+use jobwright_shim::{Refusal, ShimError};
+use jobwright_workspace::offload;
+
+use crate::backend::NAME;
+use crate::leftovers;
+use crate::place::{StepPlace, TaskPlace, TaskRecord};
+use crate::run_as::{RunAsChoice, release_all_of};
+use crate::shims::{Shims, does_not_answer};
+
+/// Ends a step and removes its folder.
+pub(crate) async fn destroy_step(
+    shims: &Shims,
+    grace: Duration,
+    place: &StepPlace,
+    record: Option<&TaskRecord>,
+) -> Result<()> {
+    if !place.dir.exists() {
+        return Ok(());
+    }
+    end(shims, grace, place).await?;
+    let (dir, script) = (place.dir.clone(), record.map(|record| record.script(&place.uuid)));
+    // Off this thread: the system takes its time to free a large output.
+    let removed = tokio::task::spawn_blocking(move || {
+        if let Some(script) = script {
+            remove_if_there(fs::remove_file(script))?;
+        }
+        remove_if_there(fs::remove_dir_all(dir))
+    });
+    let removed = removed.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+    removed.map_err(|error| Error::io(format!("removing what step {} took", place.id), error))
+}
+
+/// Ends all processes of a step, through its shim or, when that is dead, by the mark they carry.
+async fn end(shims: &Shims, grace: Duration, place: &StepPlace) -> Result<()> {
+    loop {
+        let Some(start) = place.start()? else { return Ok(()) };
+        let Some(link) = shims.find(&start.shim).await? else {
+            return leftovers::end(place, grace).await;
+        };
+        let grace_ms = grace.as_millis().try_into().unwrap_or(u64::MAX);
+        let stop = Order::Stop { step: place.id.clone(), grace_ms, forget: true };
+        match link.call(stop).await {
+            Ok(_) | Err(ShimError::Refused(Refusal::UnknownStep { .. })) => return Ok(()),
+            // The next round finds out whether the shim is gone too.
+            Err(ShimError::Gone) => {}
+            Err(ShimError::Refused(refusal @ Refusal::StillAlive { .. })) => {
+                let operation = format!("end step {}", place.id);
+                return Err(Error::Engine { engine: NAME, operation, message: refusal.to_string() });
+            }
+            Err(error) => return Err(does_not_answer(&error)),
+        }
+    }
+}
+
+/// Ends all steps of a task and removes its folder and its work. What fails does not keep the rest; the first failure is
+/// answered, and the task's folder stays to be found again.
+pub(crate) async fn destroy_task(
+    shims: &Shims,
+    grace: Duration,
+    task: &TaskPlace,
+    run_as: Option<RunAsChoice>,
+    uids: &Path,
+) -> Result<()> {
+    if !task.dir.exists() {
+        return Ok(());
+    }
+    let record = match task.record() {
+        Ok(record) => Some(record),
+        // Set-up ended before anything was noted, so nothing was made.
+        Err(Error::UnknownTask(_)) => None,
+        Err(error) => return Err(error),
+    };
+    let steps = task.steps()?;
+    let ended = join_all(steps.iter().map(|step| destroy_step(shims, grace, step, record.as_ref()))).await;
+    ended.into_iter().collect::<Result<Vec<()>>>()?;
+    let released = match &record {
+        Some(record) => {
+            remove_tree(&record.work).await?;
+            record.owner().map_or(Ok(()), |owner| run_as.unwrap_or(RunAsChoice::Auto).release(owner, uids))
+        }
+        None => release_all_of(&task.task, uids),
+    };
+    released.map_err(|error| Error::io(format!("giving back the user of task {}", task.task), error))?;
+    remove_tree(&task.dir).await
+}
+
+async fn remove_tree(path: &Path) -> Result<()> {
+    offload::remove_tree(path).await.map(drop).map_err(|error| Error::Workspace(error.to_string()))
+}
+
+fn remove_if_there(result: std::io::Result<()>) -> std::io::Result<()> {
+    match result {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

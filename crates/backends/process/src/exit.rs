@@ -1,0 +1,97 @@
+//! How a step ended: from its exit record, or from the certainty that nobody can say any more (DESIGN rule 1).
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jobwright_backend::{Error, Result};
+use jobwright_model::{ExitStatus, Step, StepExit, TaskUuid, Usage};
+use jobwright_shim::protocol::Order;
+use jobwright_shim::record::EndedBy;
+use jobwright_shim::{Answer, ExitRecord, Refusal, ShimError};
+
+use crate::place::StepPlace;
+use crate::shims::{Shims, does_not_answer};
+
+/// Waits for the end of `step`.
+pub(crate) async fn wait(shims: &Shims, place: &StepPlace, step: &Step, task: &TaskUuid) -> Result<StepExit> {
+    loop {
+        if let Some(exit) = recorded(place)? {
+            return Ok(exit);
+        }
+        let shim = place.shim_of(step, task)?;
+        let Some(link) = shims.find(&shim).await? else {
+            // Its last act may have been to write the record.
+            return match recorded(place)? {
+                Some(exit) => Ok(exit),
+                None => place.shim_of(step, task).map(|_| lost()),
+            };
+        };
+        // Asked for before looking, so that an end in between is not missed.
+        let end = link.end_of(&place.id);
+        match link.call(Order::Status { step: place.id.clone() }).await {
+            Ok(Answer::Status(status)) => {
+                if let Some(exit) = status.exit {
+                    return Ok(to_exit(&exit));
+                }
+            }
+            Ok(other) => return Err(does_not_answer(&ShimError::Protocol(format!("{other:?}")))),
+            Err(ShimError::Refused(Refusal::UnknownStep { .. })) => {
+                return recorded(place)?.ok_or_else(|| Error::unknown_step(step, task));
+            }
+            Err(ShimError::Gone) => continue,
+            Err(error) => return Err(does_not_answer(&error)),
+        }
+        if let Ok(exit) = end.await {
+            return Ok(to_exit(&exit));
+        }
+        // The connection is gone; whether the shim is, the next round finds out.
+    }
+}
+
+fn recorded(place: &StepPlace) -> Result<Option<StepExit>> {
+    let record = ExitRecord::read(&place.dir).map_err(|error| Error::Engine {
+        engine: crate::backend::NAME,
+        operation: format!("say how step {} ended", place.id),
+        message: error.to_string(),
+    })?;
+    Ok(record.as_ref().map(to_exit))
+}
+
+/// The shim died, its steps with it, and none of them left an exit status.
+fn lost() -> StepExit {
+    let message = "the shim that ran the step died, and nobody else saw how the step ended";
+    StepExit { message: Some(message.to_owned()), ..StepExit::new(ExitStatus::Unknown) }
+}
+
+fn to_exit(record: &ExitRecord) -> StepExit {
+    let status = match record.status {
+        jobwright_shim::ExitStatus::Code(code) => ExitStatus::Code(code),
+        jobwright_shim::ExitStatus::Signal { number, .. } => ExitStatus::Signal(number),
+    };
+    let usage = Usage {
+        user: Duration::from_micros(record.usage.user_us),
+        system: Duration::from_micros(record.usage.system_us),
+        peak_memory: record.usage.max_rss_bytes,
+    };
+    let instant = |ns: u64| Timestamp::from_nanosecond(ns.into()).ok();
+    StepExit {
+        status,
+        oom: false,
+        started: instant(record.started.realtime_ns),
+        finished: instant(record.finished.realtime_ns),
+        usage: Some(usage),
+        message: message(record),
+    }
+}
+
+fn message(record: &ExitRecord) -> Option<String> {
+    let ended_by = record.ended_by.map(|by| match by {
+        EndedBy::Stop => "it was stopped".to_owned(),
+        EndedBy::Deadline => "its deadline passed".to_owned(),
+        EndedBy::Shutdown => "the shim was told to end".to_owned(),
+    });
+    let lost = record.output.lost;
+    let lost = (lost > 0).then(|| format!("{lost} bytes of its output could not be written"));
+    let parts: Vec<String> = ended_by.into_iter().chain(lost).collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
+}

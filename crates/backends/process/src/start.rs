@@ -1,0 +1,118 @@
+//! Preparing and starting a step.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+
+use jobwright_backend::{Error, Result};
+use jobwright_model::Step;
+use jobwright_shim::protocol::{RunAs, StartFailure, StartProblem};
+use jobwright_shim::{Order, Refusal, ShimError, StartOrder};
+
+use crate::command::Command;
+use crate::environment;
+use crate::place::{StartRecord, StepPlace, TaskPlace, TaskRecord, write_new};
+use crate::shims::{Shims, does_not_answer};
+
+/// A step that is ready: its folder is there, its script written.
+pub(crate) struct Ready {
+    place: StepPlace,
+    record: TaskRecord,
+    command: Command,
+    is_new: bool,
+}
+
+/// Makes everything ready. A step that was made ready before is found so.
+pub(crate) fn prepare(task: &TaskPlace, step: &Step) -> Result<Ready> {
+    let record = task.record()?;
+    let command = Command::of(step, &record, rustix::process::geteuid().is_root())?;
+    let place = task.step(&step.uuid);
+    let is_new = place.create()?;
+    // One that was prepared by somebody who died over it has no script yet.
+    if let Some(script) = &command.script
+        && (is_new || !record.script(&step.uuid).exists())
+    {
+        write_script(&record, step, script)
+            .map_err(|error| Error::io(format!("writing the script of step {:?}", step.name), error))?;
+    }
+    Ok(Ready { place, record, command, is_new })
+}
+
+/// A script may hold what other users must not see, and must not be changed by its own.
+fn write_script(record: &TaskRecord, step: &Step, script: &str) -> io::Result<()> {
+    let path = record.script(&step.uuid);
+    write_new(&path, script.as_bytes(), 0o600)?;
+    if let Some(owner) = record.owner() {
+        std::os::unix::fs::chown(&path, None, Some(owner.gid))?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640))?;
+    }
+    Ok(())
+}
+
+impl Ready {
+    /// Whether this made the step's folder.
+    pub(crate) fn is_new(&self) -> bool {
+        self.is_new
+    }
+
+    /// Has the shim start it. Once the order is given, dropping this future leaves a step that runs and is found by its
+    /// folder; before, one that was prepared.
+    pub(crate) async fn start(
+        self,
+        shims: &Shims,
+        step: &Step,
+        host: &BTreeMap<String, String>,
+    ) -> Result<()> {
+        if self.place.start()?.is_some() {
+            return Err(Error::AlreadyStarted(step.uuid.clone()));
+        }
+        let order = self.order(step, host);
+        let (name, link) = shims.own().await?;
+        // No await between the claim and the order: whoever finds the claim asks the shim after the order came.
+        self.place.claim(&StartRecord { shim: name.to_owned(), name: step.name.clone() })?;
+        match link.order(Order::Start(Box::new(order))).await {
+            Ok(_) => Ok(()),
+            Err(ShimError::Refused(refusal)) => {
+                self.place.withdraw_claim();
+                Err(self.explain(step, refusal))
+            }
+            // Whether it started is not known; the claim stays, so that it is found and destroyed.
+            Err(error) => Err(does_not_answer(&error)),
+        }
+    }
+
+    fn order(&self, step: &Step, host: &BTreeMap<String, String>) -> StartOrder {
+        let Self { place, record, command, .. } = self;
+        let mut order = StartOrder::new(place.id.clone(), &place.dir, command.argv.iter().cloned());
+        order.env = environment::of_step(host, step, &record.home(), &record.workspace, &command.shell);
+        order.cwd.clone_from(&command.directory);
+        order.run_as =
+            record.owner().map(|owner| RunAs { uid: owner.uid, gid: owner.gid, groups: Vec::new() });
+        order.no_new_privileges = order.run_as.is_some();
+        order
+    }
+
+    fn explain(&self, step: &Step, refusal: Refusal) -> Error {
+        let failure = match refusal {
+            Refusal::Start(failure) => failure,
+            Refusal::StepExists { .. } => return Error::AlreadyStarted(step.uuid.clone()),
+            other => return does_not_answer(&ShimError::Refused(other)),
+        };
+        let is_the_shell = self.command.script.is_some();
+        match failure {
+            StartFailure { problem: StartProblem::Folder, errno, .. } => {
+                let operation = format!("making the output file of step {:?}", step.name);
+                Error::io(operation, io::Error::from_raw_os_error(errno))
+            }
+            StartFailure { problem: StartProblem::Order, subject, .. } => Error::invalid_step(step, subject),
+            StartFailure { problem: StartProblem::ProgramNotFound, subject, .. } if is_the_shell => {
+                let reason = format!(
+                    "shell `{subject}` not found; the step's image names it: install it, or use an image that is there"
+                );
+                Error::start(step, reason)
+            }
+            other => Error::start(step, other.to_string()),
+        }
+    }
+}

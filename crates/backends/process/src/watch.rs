@@ -1,0 +1,147 @@
+//! Being told that a file grew: one inotify instance for all outputs that a backend follows.
+//!
+//! Where the system has no more instances or watches to give, followers look again after a short pause instead.
+
+use std::collections::HashMap;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::Notify;
+
+/// How long a follower without a watch waits before it looks again.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// All watches of a backend.
+#[derive(Default)]
+pub(crate) struct Watcher {
+    /// Made with the first watch; gone with the runtime that reads it, and then made again.
+    inotify: Mutex<Weak<Inotify>>,
+}
+
+struct Inotify {
+    descriptor: AsyncFd<OwnedFd>,
+    /// The system gives one number per file, however often it is watched.
+    watched: Mutex<HashMap<i32, Vec<Arc<Notify>>>>,
+}
+
+/// One follower's watch; ends when dropped.
+pub(crate) struct Watch {
+    grown: Arc<Notify>,
+    /// `None`: the system gave no watch.
+    held: Option<(Arc<Inotify>, i32)>,
+}
+
+impl Watcher {
+    /// Watches the file at `path`, beginning before this returns.
+    pub(crate) fn watch(&self, path: &Path) -> Watch {
+        let grown = Arc::new(Notify::new());
+        let held = self.inotify().and_then(|inotify| inotify.add(path, &grown)).map_err(|error| {
+            tracing::debug!(%error, "no inotify watch for {}", path.display());
+        });
+        Watch { grown, held: held.ok() }
+    }
+
+    fn inotify(&self) -> io::Result<Arc<Inotify>> {
+        let mut current = self.inotify.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(inotify) = current.upgrade() {
+            return Ok(inotify);
+        }
+        let inotify = Arc::new(Inotify::new()?);
+        *current = Arc::downgrade(&inotify);
+        // It ends when nobody watches any more.
+        let watched = Arc::downgrade(&inotify);
+        tokio::spawn(async move { while deliver(&watched).await {} });
+        Ok(inotify)
+    }
+}
+
+impl Inotify {
+    fn new() -> io::Result<Self> {
+        let descriptor = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
+        // SAFETY: an `OwnedFd` is valid while it lives, and `AsyncFd` keeps this one until it is dropped itself.
+        #[allow(unsafe_code, reason = "tokio has no other way to poll a foreign descriptor")]
+        let descriptor = unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE)? };
+        Ok(Self { descriptor, watched: Mutex::default() })
+    }
+
+    fn add(self: Arc<Self>, path: &Path, grown: &Arc<Notify>) -> io::Result<(Arc<Self>, i32)> {
+        // Held over the call: an event must find its follower.
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        // A file that loses its name has been destroyed with its step.
+        let flags = WatchFlags::MODIFY | WatchFlags::ATTRIB;
+        let number = inotify::add_watch(self.descriptor.get_ref(), path, flags)?;
+        watched.entry(number).or_default().push(Arc::clone(grown));
+        drop(watched);
+        Ok((self, number))
+    }
+
+    fn remove(&self, number: i32, grown: &Arc<Notify>) {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(followers) = watched.get_mut(&number) else { return };
+        followers.retain(|other| !Arc::ptr_eq(other, grown));
+        if followers.is_empty() {
+            watched.remove(&number);
+            // The file may be gone, and its watch with it.
+            let _ = inotify::remove_watch(self.descriptor.get_ref(), number);
+        }
+    }
+
+    /// Tells the followers of each event that is there.
+    fn deliver(&self) {
+        let mut buffer = [MaybeUninit::uninit(); 4096];
+        let mut reader = Reader::new(self.descriptor.get_ref(), &mut buffer);
+        while let Ok(event) = reader.next() {
+            let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+            if event.events().contains(ReadFlags::QUEUE_OVERFLOW) {
+                watched.values().flatten().for_each(|grown| grown.notify_one());
+            } else if event.events().contains(ReadFlags::IGNORED) {
+                // The number is free; who followed it sees the end of its file.
+                let followers = watched.remove(&event.wd());
+                followers.iter().flatten().for_each(|grown| grown.notify_one());
+            } else {
+                watched.get(&event.wd()).into_iter().flatten().for_each(|grown| grown.notify_one());
+            }
+        }
+    }
+}
+
+/// Waits for events and hands them out; false when nobody watches any more.
+async fn deliver(inotify: &Weak<Inotify>) -> bool {
+    // Holding it while waiting would keep it for ever; so it looks now and then whether it is still wanted.
+    let Some(inotify) = inotify.upgrade() else { return false };
+    match tokio::time::timeout(Duration::from_secs(1), inotify.descriptor.readable()).await {
+        Ok(Ok(mut ready)) => {
+            inotify.deliver();
+            ready.clear_ready();
+            true
+        }
+        Ok(Err(_)) => false,
+        Err(_) => true,
+    }
+}
+
+impl Watch {
+    /// Returns when the file may have grown since the last call; may return without cause.
+    pub(crate) async fn grown(&self) {
+        if self.held.is_some() {
+            self.grown.notified().await;
+        } else {
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if let Some((inotify, number)) = &self.held {
+            inotify.remove(*number, &self.grown);
+        }
+    }
+}
