@@ -121,3 +121,77 @@ impl fmt::Display for FindError {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dummy::Dummy;
+
+    /// A registry of dummies by other names, of which those that say so are not available.
+    fn registry(backends: &[(&'static str, bool)]) -> BackendRegistry {
+        let backends = backends.iter().map(|&(name, available)| {
+            let dummy = Dummy::default().named(name);
+            if !available {
+                dummy.engine().vanish();
+            }
+            Arc::new(dummy) as Arc<dyn Backend>
+        });
+        BackendRegistry::new(backends.collect())
+    }
+
+    async fn found(registry: &BackendRegistry, name: Option<&str>) -> Result<&'static str, FindError> {
+        registry.find(name).await.map(|backend| backend.name())
+    }
+
+    // covers: woodpecker 9
+    #[tokio::test]
+    async fn detection_takes_the_first_that_is_available() {
+        let registry = registry(&[("kubernetes", false), ("docker", true), ("local", true)]);
+        assert_eq!(found(&registry, None).await, Ok("docker"));
+    }
+
+    // covers: woodpecker 9
+    #[tokio::test]
+    async fn an_explicit_name_wins() {
+        let registry = registry(&[("docker", true), ("local", true)]);
+        assert_eq!(found(&registry, Some("local")).await, Ok("local"));
+    }
+
+    // covers: woodpecker 9
+    #[tokio::test]
+    async fn an_unknown_name_is_an_error_that_lists_what_there_is() {
+        let registry = registry(&[("docker", true), ("local", false)]);
+        let error = found(&registry, Some("podman")).await.unwrap_err();
+        assert!(matches!(&error, FindError::Unknown { name, known } if name == "podman" && known.len() == 2));
+        assert_eq!(
+            error.to_string(),
+            "there is no backend \"podman\"; docker: available; local: not available, \
+             the dummy engine does not answer: it was made to vanish"
+        );
+    }
+
+    // covers: woodpecker 9
+    #[tokio::test]
+    async fn an_explicit_name_that_is_not_available_is_an_error_not_another_backend() {
+        let registry = registry(&[("docker", true), ("local", false)]);
+        let error = found(&registry, Some("local")).await.unwrap_err();
+        assert!(matches!(&error, FindError::Unavailable { others, .. } if others.len() == 1), "{error:?}");
+        let text = error.to_string();
+        assert!(
+            text.starts_with("the local backend is not available: the dummy engine does not answer"),
+            "{text}"
+        );
+        assert!(text.ends_with("docker: available"), "{text}");
+    }
+
+    // covers: woodpecker 9
+    #[tokio::test]
+    async fn nothing_available_is_an_error_that_says_why_of_each() {
+        let registry = registry(&[("docker", false), ("local", false)]);
+        let error = found(&registry, None).await.unwrap_err();
+        assert!(matches!(&error, FindError::NoneAvailable { known } if known.len() == 2), "{error:?}");
+        assert_eq!(error.to_string().matches("not available, the dummy engine").count(), 2);
+        let nothing = BackendRegistry::default();
+        assert_eq!(found(&nothing, None).await, Err(FindError::NoneAvailable { known: Vec::new() }));
+    }
+}

@@ -27,6 +27,7 @@ pub(super) const NAME: &str = "dummy";
 pub struct Dummy {
     pub(super) engine: DummyEngine,
     pub(super) owner: OwnerId,
+    name: &'static str,
 }
 
 impl Default for Dummy {
@@ -38,7 +39,13 @@ impl Default for Dummy {
 
 impl Dummy {
     pub(super) fn new(engine: DummyEngine, owner: OwnerId) -> Self {
-        Self { engine, owner }
+        Self { engine, owner, name: NAME }
+    }
+
+    /// The same under another name, for tests of what chooses between backends.
+    #[must_use]
+    pub fn named(self, name: &'static str) -> Self {
+        Self { name, ..self }
     }
 
     /// The engine beneath it.
@@ -89,7 +96,7 @@ impl Dummy {
 #[async_trait]
 impl Backend for Dummy {
     fn name(&self) -> &'static str {
-        NAME
+        self.name
     }
 
     fn capabilities(&self) -> Capabilities {
