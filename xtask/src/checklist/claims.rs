@@ -1,16 +1,31 @@
 //! Finds the tests that say which checklist items they cover. Not for the checklists themselves.
 //!
 //! A test says so in a comment above it, `// covers: woodpecker 34, 36-37, local-ci 56 (only the order)`, and
-//! a conformance case in a field, `covers: "woodpecker 20"`. The name that is reported is that of the
-//! function, or of the case, that the words belong to.
+//! a conformance case in a field, `covers: "woodpecker 20"`, or as it is made, `case!(name, "woodpecker 20")`.
+//! The name that is reported is that of the function, or of the case, that the words belong to.
 
 use std::path::Path;
+use std::sync::LazyLock;
 
 use anyhow::Result;
 use regex::Regex;
 
 use super::reference::NAMES;
 use crate::repository;
+
+static WORDS: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r#"^\s*(?://[/!]?\s*covers:\s*(.+)|covers:\s*&?"([^"]+)".*)$"#));
+static CASE: LazyLock<Regex> = LazyLock::new(|| pattern(r#"\bcase!\(\s*(\w+)\s*,\s*"([^"]*)""#));
+static NOTE: LazyLock<Regex> = LazyLock::new(|| pattern(r"\([^)]*\)"));
+static TEST: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r#"\bfn\s+(\w+)|\b(?:test|it)\(\s*["'`]([^"'`]+)|\bname:\s*"([^"]+)"|\bcase!?\(\s*"([^"]+)""#)
+});
+static NAME_FIELD: LazyLock<Regex> = LazyLock::new(|| pattern(r#"\bname:\s*"([^"]+)""#));
+static FUNCTION: LazyLock<Regex> = LazyLock::new(|| pattern(r"\bfn\s+(\w+)"));
+
+fn pattern(text: &str) -> Regex {
+    Regex::new(text).expect("the pattern is a constant")
+}
 
 /// One test's word that it shows one item.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,24 +55,15 @@ pub(crate) fn scan() -> Result<(Vec<Claim>, Vec<String>)> {
 }
 
 fn claims_in(path: &Path, text: &str) -> (Vec<Claim>, Vec<String>) {
-    let said = Regex::new(r#"^\s*(?://[/!]?\s*covers:\s*(.+)|covers:\s*&?"([^"]+)".*)$"#)
-        .expect("the pattern is a constant");
-    let lines: Vec<&str> = text.lines().collect();
     let (mut claims, mut problems) = (Vec::new(), Vec::new());
-    for (index, line) in lines.iter().enumerate().filter(|(_, line)| line.contains("covers:")) {
-        let Some(found) = said.captures(line) else { continue };
-        let place = format!("{}:{}", path.display(), index + 1);
-        let (words, name) = match (found.get(1), found.get(2)) {
-            (Some(comment), _) => (comment.as_str(), following_test(&lines[index + 1..])),
-            (None, Some(field)) => (field.as_str(), case_around(&lines, index)),
-            (None, None) => continue,
-        };
-        let Some(name) = name else {
-            problems.push(format!("{place}: no test follows the words \"covers: {words}\""));
+    for said in said(text) {
+        let place = format!("{}:{}", path.display(), said.line);
+        let Some(name) = said.name else {
+            problems.push(format!("{place}: no test follows the words \"covers: {}\"", said.words));
             continue;
         };
         let test = format!("{}::{name}", room(path));
-        match items(words) {
+        match items(&said.words) {
             Ok(items) => claims.extend(items.into_iter().map(|(list, number)| Claim {
                 list,
                 number,
@@ -70,10 +76,35 @@ fn claims_in(path: &Path, text: &str) -> (Vec<Claim>, Vec<String>) {
     (claims, problems)
 }
 
+/// Words about coverage, where they stand (a line from 1) and the test that they belong to.
+struct Said {
+    line: usize,
+    words: String,
+    name: Option<String>,
+}
+
+fn said(text: &str) -> Vec<Said> {
+    let lines: Vec<&str> = text.lines().collect();
+    let mut found = Vec::new();
+    for (index, line) in lines.iter().enumerate().filter(|(_, line)| line.contains("covers:")) {
+        let Some(words) = WORDS.captures(line) else { continue };
+        let (words, name) = match (words.get(1), words.get(2)) {
+            (Some(comment), _) => (comment.as_str(), following_test(&lines[index + 1..])),
+            (None, Some(field)) => (field.as_str(), case_around(&lines, index)),
+            (None, None) => continue,
+        };
+        found.push(Said { line: index + 1, words: words.to_owned(), name });
+    }
+    for case in CASE.captures_iter(text).filter(|case| !case[2].trim().is_empty()) {
+        let line = text[..case.get_match().start()].lines().count().max(1);
+        found.push(Said { line, words: case[2].to_owned(), name: Some(case[1].to_owned()) });
+    }
+    found
+}
+
 /// `(checklist, number)` for each item named in words such as `woodpecker 1-3, 7, local-ci 5 (in part)`.
 fn items(words: &str) -> Result<Vec<(String, u32)>, String> {
-    let note = Regex::new(r"\([^)]*\)").expect("the pattern is a constant");
-    let words = note.replace_all(words, "");
+    let words = NOTE.replace_all(words, "");
     let mut list: Option<&str> = None;
     let mut found = Vec::new();
     for part in words.split([',', ';']).flat_map(str::split_whitespace) {
@@ -99,19 +130,14 @@ fn range(part: &str) -> Option<(u32, u32)> {
 
 /// The name of the first function or TypeScript test below.
 fn following_test(lines: &[&str]) -> Option<String> {
-    let name = Regex::new(
-        r#"\bfn\s+(\w+)|\b(?:test|it)\(\s*["'`]([^"'`]+)|\bname:\s*"([^"]+)"|\bcase!?\(\s*"([^"]+)""#,
-    )
-    .expect("the pattern is a constant");
-    let found = lines.iter().find_map(|line| name.captures(line))?;
+    let found = lines.iter().find_map(|line| TEST.captures(line))?;
     (1..=4).find_map(|group| found.get(group)).map(|name| name.as_str().to_owned())
 }
 
 /// The `name: "..."` of the struct literal around a line, above it or below; else the function that the
 /// case is made in.
 fn case_around(lines: &[&str], index: usize) -> Option<String> {
-    let field = Regex::new(r#"\bname:\s*"([^"]+)""#).expect("the pattern is a constant");
-    let name = |line: &&str| field.captures(line).map(|found| found[1].to_owned());
+    let name = |line: &&str| NAME_FIELD.captures(line).map(|found| found[1].to_owned());
     let inside = |line: &&&str| !line.trim_start().starts_with('}') && !line.trim_end().ends_with('{');
     lines[..index]
         .iter()
@@ -120,8 +146,7 @@ fn case_around(lines: &[&str], index: usize) -> Option<String> {
         .find_map(name)
         .or_else(|| lines[index + 1..].iter().take_while(inside).find_map(name))
         .or_else(|| {
-            let function = Regex::new(r"\bfn\s+(\w+)").expect("the pattern is a constant");
-            lines[..index].iter().rev().find_map(|l| function.captures(l)).map(|found| found[1].to_owned())
+            lines[..index].iter().rev().find_map(|l| FUNCTION.captures(l)).map(|found| found[1].to_owned())
         })
 }
 
@@ -162,6 +187,12 @@ mod tests {
         for text in [above, below] {
             assert_eq!(found(text), [("woodpecker".to_owned(), 20, "docker::starts_once".to_owned())]);
         }
+    }
+
+    #[test]
+    fn a_case_that_a_macro_makes_names_its_items_beside_its_name() {
+        let text = "case!(starts_once, \"woodpecker 20\", shell),\ncase!(\n    other,\n    \"\"\n),\n";
+        assert_eq!(found(text), [("woodpecker".to_owned(), 20, "docker::starts_once".to_owned())]);
     }
 
     #[test]
