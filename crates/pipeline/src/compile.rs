@@ -6,7 +6,7 @@ use jobwright_model::{Conn, Job, Phase, RunId, Stage, Step, StepType, StepUuid, 
 
 use crate::finding::{Finding, Report};
 use crate::pipeline::{Pipeline, PipelineJob, Secret, Service};
-use crate::secrets::{ResolveSecret, to_mask};
+use crate::secrets::{ResolveSecret, SecretError, SecretSource, to_mask};
 
 /// Where a job's files lie and its commands run when it says nothing. local-ci's default is `/`, where no engine can mount a
 /// volume; a script finds the project relative to its working directory either way.
@@ -165,14 +165,19 @@ fn resolve(
             Ok(value) => {
                 values.insert((*name).to_owned(), value);
             }
-            Err(error) => {
-                let finding =
-                    Finding::error(secret.span, format!("no value for the secret `{name}`: {error}"));
-                findings.push(finding.help(format!("provide it, or give the value with `--env {name}=...`")));
-            }
+            Err(error) => findings.push(missing(name, secret, &error)),
         }
     }
     if findings.is_empty() { Ok(values) } else { Err(pipeline.report(findings)) }
+}
+
+/// The help does not speak of `--env`, although it would do: what is on a command line, everyone on the host can read.
+fn missing(name: &str, secret: &Secret, error: &SecretError) -> Finding {
+    let help = match &secret.source {
+        SecretSource::Env(variable) => format!("set `{variable}` where jobwright is started"),
+        SecretSource::File(_) => "put the file there; a relative path counts from the project".to_owned(),
+    };
+    Finding::error(secret.span, format!("no value for the secret `{name}`: {error}")).help(help)
 }
 
 fn labels(job: &PipelineJob, context: &CompileContext<'_>) -> BTreeMap<String, String> {

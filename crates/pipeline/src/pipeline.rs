@@ -74,7 +74,7 @@ pub struct Secret {
 }
 
 impl Pipeline {
-    /// The job of that name.
+    /// The job of that name, looked for from the first one on: whoever asks for all of them keeps an index.
     #[must_use]
     pub fn job(&self, name: &str) -> Option<&PipelineJob> {
         self.jobs.iter().find(|job| job.name == name)

@@ -15,7 +15,7 @@ use crate::text::is_showable;
 /// What the reader's screen can show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {
-    /// ASCII only, no colours: a file, a pipe, a log.
+    /// Frames out of ASCII, no colours, messages on one line: a file, a pipe, a log.
     Plain,
     /// Line-drawing characters, with or without colours.
     Terminal {
