@@ -65,6 +65,10 @@ pub(crate) fn run(
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let group = i32::try_from(child.id())?;
     FOREGROUND.store(group, Ordering::SeqCst);
+    if is_interrupted() {
+        // The signal came before the group was known to its handler.
+        signal_group(group, Signal::TERM);
+    }
     let lines = lines_of(reader);
     let deadline = Instant::now() + limit;
     let outcome = follow(&mut child, &lines, deadline, &mut on_line);
@@ -81,7 +85,11 @@ fn follow(
     deadline: Instant,
     on_line: &mut impl FnMut(&str),
 ) -> Result<ExitStatus> {
+    let mut give_up = deadline;
     let status = loop {
+        if is_interrupted() {
+            give_up = give_up.min(Instant::now() + GRACE);
+        }
         match lines.recv_timeout(Duration::from_millis(50)) {
             Ok(line) => on_line(&line),
             Err(mpsc::RecvTimeoutError::Timeout | mpsc::RecvTimeoutError::Disconnected) => {
@@ -90,7 +98,7 @@ fn follow(
                 }
             }
         }
-        if Instant::now() > deadline {
+        if Instant::now() > give_up {
             bail!("took longer than allowed");
         }
     };
