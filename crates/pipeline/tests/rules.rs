@@ -286,12 +286,13 @@ fn needs_name_other_jobs_of_the_same_or_an_earlier_stage() {
 #[test]
 fn a_cycle_of_needs_is_named_whole_beginning_with_its_first_job() {
     let file = "stages: [t]\n\
-        a: {stage: t, script: ls}\n\
-        b: {stage: t, script: ls, needs: [a, d]}\n\
+        a: {stage: t, script: ls, needs: d}\n\
+        b: {stage: t, script: ls, needs: [g, d]}\n\
         c: {stage: t, script: ls, needs: b}\n\
         d: {stage: t, script: ls, needs: c}\n\
         e: {stage: t, script: ls, needs: [f]}\n\
-        f: {stage: t, script: ls, needs: [e, b]}\n";
+        f: {stage: t, script: ls, needs: [e, b]}\n\
+        g: {stage: t, script: ls}\n";
     assert_eq!(
         findings(file),
         [
