@@ -105,6 +105,9 @@ pub enum Error {
     /// Files could not be brought into or out of the workspace.
     #[error("workspace: {0}")]
     Workspace(String),
+    /// There is no file that any of the globs matches.
+    #[error("workspace: nothing matches {0}")]
+    NothingMatches(String),
     /// There is no room left for what it is doing.
     #[error("no space left while {0}")]
     DiskFull(String),
@@ -171,7 +174,7 @@ impl Error {
     pub fn cause(&self) -> Cause {
         match self {
             Self::Image { .. } => Cause::Image,
-            Self::Workspace(_) | Self::DiskFull(_) => Cause::Workspace,
+            Self::Workspace(_) | Self::NothingMatches(_) | Self::DiskFull(_) => Cause::Workspace,
             Self::EngineGone { .. } => Cause::EngineVanished,
             _ => Cause::StartFailure,
         }

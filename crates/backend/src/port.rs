@@ -114,7 +114,7 @@ pub trait Backend: Send + Sync {
     /// matches a directory takes all below it.
     ///
     /// # Errors
-    /// [`crate::Error::Workspace`] when nothing matches, [`crate::Error::UnknownTask`].
+    /// [`crate::Error::NothingMatches`], also for a workspace in which there is nothing; [`crate::Error::UnknownTask`].
     async fn get(&self, task: &TaskUuid, paths: &[Glob]) -> Result<TarStream>;
 
     /// Reaching into a running step, where the backend can.

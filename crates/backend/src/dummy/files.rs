@@ -98,7 +98,7 @@ impl Files {
         let chosen: Vec<_> = chosen.collect();
         if chosen.is_empty() {
             let globs: Vec<_> = globs.iter().map(Glob::glob).collect();
-            return Err(Error::Workspace(format!("nothing matches {}", globs.join(", "))));
+            return Err(Error::NothingMatches(globs.join(", ")));
         }
         pack(&chosen).map_err(|why| Error::io("packing the workspace", why))
     }

@@ -225,7 +225,7 @@ async fn get_with_nothing_that_matches_is_an_error(trial: &Trial<'_>) -> CaseRes
     put(&task, "", archive(&[("a", file(0o644, b"1"))])).await?;
     let glob = Glob::new("no/such/*")?;
     let got = task.backend.get(&task.uuid, &[glob]).await;
-    refused("getting nothing", got, |error| matches!(error, Error::Workspace(_)))
+    refused("getting nothing", got, |error| matches!(error, Error::NothingMatches(_) | Error::Workspace(_)))
 }
 
 async fn a_hostile_archive_is_refused(trial: &Trial<'_>) -> CaseResult {
