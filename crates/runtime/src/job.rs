@@ -1,6 +1,8 @@
 //! One job: its phases in order, each a workflow under a task uuid of its own, all on one workspace.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -8,12 +10,17 @@ use jobwright_backend::Backend;
 use jobwright_journal::Journal;
 use jobwright_model::{Cause, Ending, Job, Phase};
 use jobwright_redact::Masker;
+use tokio::time::sleep;
 
 use crate::gate::Gate;
+use crate::handover::{Heirs, Legacy, WorkspaceSource};
+use crate::limits::{Deadline, Limits};
+use crate::masking;
 use crate::observer::Observer;
+use crate::plan::Plan;
 use crate::record::Record;
 use crate::scope::Scope;
-use crate::workflow::{Limits, WorkflowReport, WorkflowRun, WorkspaceSource};
+use crate::workflow::{WorkflowReport, WorkflowRun};
 
 /// Loaded backends by their names.
 pub type Backends = BTreeMap<String, Arc<dyn Backend>>;
@@ -87,7 +94,7 @@ impl JobRun {
         self
     }
 
-    /// On these files.
+    /// On these files: those with which its first phase begins. A phase whose workflow has no `volume` gets none.
     #[must_use]
     pub fn files(mut self, files: Arc<dyn WorkspaceSource>) -> Self {
         self.files = Some(files);
@@ -102,49 +109,164 @@ impl JobRun {
     }
 
     /// Runs the phases in order. The first that does not pass stops the rest, but for those that always run; these have a
-    /// scope of their own, which the job's cancellation does not end.
+    /// scope of their own, which the job's cancellation ends only when cleanup is overdue. A job of which a phase cannot run as
+    /// it is written does not begin.
     pub async fn run(mut self) -> JobReport {
         let started = Timestamp::now();
-        let mut phases: Vec<WorkflowReport> = Vec::new();
-        let mut ending: Option<Ending> = None;
-        for phase in std::mem::take(&mut self.job.phases) {
-            if ending.is_some() && !phase.always {
-                continue;
+        let phases = std::mem::take(&mut self.job.phases);
+        let mut report = match self.check(&phases) {
+            Ok(masker) => {
+                self.masker = Some(masker);
+                self.run_phases(phases).await
             }
-            let report = self.run_phase(phase).await;
-            if ending.is_none() && !report.ending.succeeded() {
-                ending = Some(report.ending.clone());
+            Err(reason) => {
+                let ending = Ending::new(Cause::StartFailure).because(&reason);
+                JobReport { ending, error: Some(reason), phases: Vec::new() }
             }
-            phases.push(report);
-        }
-        let ending = ending.unwrap_or_else(|| Ending::new(Cause::Success)).timed(started, Timestamp::now());
-        let error = phases.iter().find_map(|phase| phase.error.clone());
-        JobReport { ending, error, phases }
+        };
+        report.ending = report.ending.timed(started, Timestamp::now());
+        report
     }
 
-    async fn run_phase(&self, phase: Phase) -> WorkflowReport {
-        let Some(backend) = self.backends.get(&phase.backend) else {
-            let reason =
-                format!("job {:?} wants the backend {:?}, which is not loaded", self.job.name, phase.backend);
-            let ending = Ending::new(Cause::StartFailure).because(&reason);
-            return WorkflowReport { ending, error: Some(reason), left_behind: None, steps: Vec::new() };
+    /// The rule that masks the job, or why the job cannot run.
+    fn check(&mut self, phases: &[Phase]) -> Result<Masker, String> {
+        let workflows = phases.iter().map(|phase| &phase.workflow);
+        let masker = masking::rule(self.masker.take(), workflows, &*self.observer)
+            .map_err(|error| error.to_string())?;
+        for phase in phases {
+            let (job, wanted) = (&self.job.name, &phase.backend);
+            if !self.backends.contains_key(wanted) {
+                let text = format!("job {job:?} wants the backend {wanted:?}, which is not loaded");
+                return Err(masker.mask_str(&text).into_owned());
+            }
+            Plan::of(&phase.workflow).map_err(|error| masker.mask_str(&error.to_string()).into_owned())?;
+        }
+        Ok(masker)
+    }
+
+    async fn run_phases(&self, phases: Vec<Phase>) -> JobReport {
+        let mut course = Course {
+            deadline: Deadline::of(self.job.timeouts.total),
+            files: self.files.clone(),
+            lost: None,
+            ending: None,
+            reports: Vec::new(),
         };
-        let scope = if phase.always { Scope::new() } else { self.scope.clone() };
-        let mut run = WorkflowRun::new(phase.workflow, Arc::clone(backend), Arc::clone(&self.observer))
+        let mut phases = VecDeque::from(phases);
+        while let Some(phase) = phases.pop_front() {
+            if phase.always || course.ending.is_none() {
+                let heirs = self.heirs(&phases, course.ending.is_none());
+                self.run_phase(phase, heirs, &mut course).await;
+            }
+        }
+        let error = course.reports.iter().find_map(|report| report.error.clone());
+        let ending = course.ending.unwrap_or_else(|| Ending::new(Cause::Success));
+        JobReport { ending, error, phases: course.reports }
+    }
+
+    /// Who wants the workspace of the phase before `later`.
+    fn heirs(&self, later: &VecDeque<Phase>, passed_so_far: bool) -> Option<Heirs> {
+        let mut want = later.iter().filter(|phase| !phase.workflow.volume.is_empty());
+        let whatever_happens = want.clone().any(|phase| phase.always);
+        let anybody = whatever_happens || (passed_so_far && want.next().is_some());
+        anybody.then(|| Heirs { whatever_happens, spool_in: self.spool() })
+    }
+
+    /// Beside the journal, where there is one: a temporary directory may be no more than memory.
+    fn spool(&self) -> PathBuf {
+        let beside = self.journal.as_ref().and_then(|journal| journal.path().parent());
+        beside.map_or_else(std::env::temp_dir, Path::to_owned)
+    }
+
+    async fn run_phase(&self, phase: Phase, heirs: Option<Heirs>, course: &mut Course) {
+        let (report, legacy) = match course.obstacle(&phase, &self.scope) {
+            Some(reason) => {
+                let report = WorkflowReport::refused(&phase.workflow, Cause::Workspace, reason);
+                (report, Legacy::Unchanged)
+            }
+            None if phase.always => self.run_always(phase, heirs, course).await,
+            None => {
+                let run = self.workflow_run(phase, course).scope(&self.scope).deadline(course.deadline);
+                run.run_for(heirs).await
+            }
+        };
+        course.take_in(report, legacy);
+    }
+
+    /// Runs a phase in a scope of its own. Once the job was ended, it has as long as a cleanup.
+    async fn run_always(
+        &self,
+        phase: Phase,
+        heirs: Option<Heirs>,
+        course: &Course,
+    ) -> (WorkflowReport, Legacy) {
+        let scope = Scope::new();
+        let deadline = Deadline::of(self.job.timeouts.total);
+        let run = self.workflow_run(phase, course).scope(&scope).deadline(deadline).run_for(heirs);
+        let mut run = pin!(run);
+        let overdue = async {
+            self.scope.cancelled().await;
+            sleep(self.limits.cleanup).await;
+        };
+        tokio::select! {
+            biased;
+            done = &mut run => return done,
+            () = overdue => scope.cancel(Cause::Timeout),
+        }
+        run.await
+    }
+
+    fn workflow_run(&self, phase: Phase, course: &Course) -> WorkflowRun {
+        let backend = Arc::clone(&self.backends[&phase.backend]);
+        let files = course.files.clone().filter(|_| !phase.workflow.volume.is_empty());
+        let mut run = WorkflowRun::new(phase.workflow, backend, Arc::clone(&self.observer))
             .job(&self.job.name)
             .timeouts(self.job.timeouts)
-            .limits(self.limits)
-            .scope(&scope);
+            .limits(self.limits);
         run = self.gates.iter().cloned().fold(run, WorkflowRun::gate);
         if let Some(masker) = &self.masker {
             run = run.masker(masker.clone());
         }
-        if let Some(files) = &self.files {
-            run = run.files(Arc::clone(files));
+        if let Some(files) = files {
+            run = run.files(files);
         }
         if let Some(journal) = &self.journal {
             run = run.journal(Arc::clone(journal));
         }
-        run.run().await
+        run
+    }
+}
+
+/// A job on its way from phase to phase.
+struct Course {
+    deadline: Option<Deadline>,
+    /// What the next phase's workspace holds when it begins.
+    files: Option<Arc<dyn WorkspaceSource>>,
+    /// Why nobody can say that.
+    lost: Option<String>,
+    /// That of the first phase that did not pass.
+    ending: Option<Ending>,
+    reports: Vec<WorkflowReport>,
+}
+
+impl Course {
+    /// Why `phase` cannot have the workspace that the ones before it left. One that will not run for another reason has no
+    /// need of it.
+    fn obstacle(&self, phase: &Phase, scope: &Scope) -> Option<String> {
+        let needs_it = !phase.workflow.volume.is_empty() && (phase.always || scope.cause().is_none());
+        let lost = self.lost.as_ref().filter(|_| needs_it)?;
+        Some(format!("the files of the phase before could not be taken over: {lost}"))
+    }
+
+    fn take_in(&mut self, report: WorkflowReport, legacy: Legacy) {
+        match legacy {
+            Legacy::Unchanged => {}
+            Legacy::Taken(files) => self.files = Some(files),
+            Legacy::Lost(reason) => self.lost = Some(reason),
+        }
+        if self.ending.is_none() && !report.ending.succeeded() {
+            self.ending = Some(report.ending.clone());
+        }
+        self.reports.push(report);
     }
 }

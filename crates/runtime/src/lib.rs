@@ -4,25 +4,38 @@
 //! Not here: which jobs run when (`engine`, `queue`), and what is shown of them (an [`Observer`] is told; what it does with it
 //! is its own business).
 //!
-//! One job's way: [`JobRun`] takes the phases in order; each is a [`WorkflowRun`] under a task uuid of its own: set up, steps in
-//! the order of their [`plan`](self), destroyed exactly once. A step is started, its log pumped through the masker, waited for,
-//! drained, destroyed; then it has an [`Ending`](jobwright_model::Ending).
+//! One job's way: [`JobRun`] takes the phases in order and hands the workspace of each to the next; each is a [`WorkflowRun`]
+//! under a task uuid of its own: set up, steps in the order of their [`plan`](self), destroyed exactly once. A step is started,
+//! its log pumped through the masker, waited for, drained, destroyed; then it has an [`Ending`](jobwright_model::Ending).
 
+mod activity;
+mod course;
 mod environment;
 mod gate;
+mod handover;
 mod job;
+mod lanes;
+mod limits;
+mod masking;
 mod observer;
+mod outage;
 mod plan;
+mod progress;
 mod pump;
 mod record;
+mod running;
 mod scope;
+mod shared;
 mod step;
 mod workflow;
 
 pub use gate::{Conditions, Gate, Situation, Verdict};
+pub use handover::WorkspaceSource;
 pub use job::{Backends, JobReport, JobRun};
+pub use limits::Limits;
+pub use masking::secrets_of;
 pub use observer::{MaskedChunk, Observer, ObserverError, ResumePoint, Trace};
 pub use plan::PlanError;
 pub use record::{Record, open_tasks};
 pub use scope::Scope;
-pub use workflow::{Limits, StepReport, WorkflowReport, WorkflowRun, WorkspaceSource, secrets_of};
+pub use workflow::{StepReport, WorkflowReport, WorkflowRun};

@@ -4,12 +4,15 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
 use jobwright_backend::{LogPosition, ProgressEvent, StreamKind};
-use jobwright_model::{Ending, Step, StepState};
+use jobwright_model::{Cause, Ending, Outcome, Step, StepState};
 
 /// Why an observer could not take note; reported, never acted on.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to record: {0}")]
 pub struct ObserverError(pub String);
+
+/// The error of a step that was cancelled, in Woodpecker's word (`ErrCancel`).
+const CANCELED: &str = "Canceled";
 
 /// A change of a step's state. A step that runs is traced exactly twice, one that is skipped once, one that is never reached
 /// not at all (woodpecker.md 8, items 21, 35, 45).
@@ -31,14 +34,29 @@ impl Trace {
             Self::Started(_) => StepState::default(),
             Self::Skipped(_) => StepState { skipped: true, ..StepState::default() },
             Self::Ended(ending) => StepState {
-                exit_code: ending.exit_code.or(ending.signal.map(|signal| 128 + signal)).unwrap_or(0),
+                exit_code: exit_code(ending),
                 exited: true,
                 oom_killed: ending.oom,
-                error: ending.evidence.clone(),
+                error: error(ending),
                 started: ending.started.map_or(0, |at| at.as_second()),
                 skipped: false,
             },
         }
+    }
+}
+
+/// What cannot be known is −1, never 0; what never ran is 0 and has an error (woodpecker.md 3.3).
+fn exit_code(ending: &Ending) -> i32 {
+    let known = ending.exit_code.or(ending.signal.map(|signal| 128 + signal));
+    known.unwrap_or(if ending.outcome == Outcome::Lost { -1 } else { 0 })
+}
+
+/// A step that ended in another way than by its own exit has an error, so that nobody takes it for one that passed.
+fn error(ending: &Ending) -> Option<String> {
+    match ending.cause {
+        _ if ending.outcome == Outcome::Cancelled => Some(CANCELED.to_owned()),
+        Cause::Success | Cause::ExitCode | Cause::Signal | Cause::OutOfMemory => ending.evidence.clone(),
+        _ => Some(ending.evidence.clone().unwrap_or_else(|| ending.cause.as_str().replace('_', " "))),
     }
 }
 
@@ -86,4 +104,39 @@ pub trait Observer: Send + Sync {
 
     /// Something that a person should know and that fails nothing. Masked.
     fn notice(&self, _step: Option<&Step>, _text: &str) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(ending: Ending) -> StepState {
+        Trace::Ended(ending).state()
+    }
+
+    // covers: woodpecker 50
+    #[test]
+    fn a_cancelled_step_is_shown_as_cancelled_whatever_it_exited_with() {
+        let mut ending = Ending::new(Cause::ByUser).because("anything");
+        assert_eq!(
+            (state(ending.clone()).exit_code, state(ending.clone()).error),
+            (0, Some("Canceled".into()))
+        );
+        ending.signal = Some(15);
+        assert_eq!((state(ending.clone()).exit_code, state(ending).error), (143, Some("Canceled".into())));
+    }
+
+    #[test]
+    fn no_ending_but_a_success_looks_like_one() {
+        let lost = state(Ending::new(Cause::StatusUnreadable));
+        assert_eq!((lost.exit_code, lost.error.as_deref()), (-1, Some("status unreadable")));
+        for cause in
+            [Cause::Timeout, Cause::SilenceTimeout, Cause::StartFailure, Cause::Image, Cause::Cleanup]
+        {
+            assert!(state(Ending::new(cause.clone())).error.is_some(), "{cause:?}");
+        }
+        let mut passed = Ending::new(Cause::Success);
+        passed.exit_code = Some(0);
+        assert_eq!(state(passed), StepState { exited: true, ..StepState::default() });
+    }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jobwright_model::{Ending, StepUuid, TaskUuid};
 use serde::{Deserialize, Serialize};
 
-/// One decision. Never holds a secret's value, nor anything that a step printed.
+/// One decision. Never holds a secret's value: what an engine said is masked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "record", rename_all = "snake_case")]
 #[non_exhaustive]

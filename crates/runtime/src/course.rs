@@ -1,0 +1,223 @@
+//! A workflow's course: set up once, its steps started as they become ready and taken in as they end, what runs in the background
+//! ended last, everything destroyed exactly once.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jobwright_backend::Error;
+use jobwright_model::{Cause, Ending, Step, StepUuid, Workflow};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::handover::{self, Heirs, Legacy};
+use crate::observer::Trace;
+use crate::plan::{Plan, StepIndex};
+use crate::record::Record;
+use crate::running::Running;
+use crate::shared::Shared;
+use crate::step::{Start, StepLife, StepResult};
+use crate::workflow::{StepReport, WorkflowReport};
+
+/// A workflow on its way.
+pub(crate) struct Course<'a> {
+    shared: Arc<Shared>,
+    workflow: &'a Workflow,
+    steps: Vec<&'a Step>,
+    endings: Vec<Option<Ending>>,
+    /// The first ending that fails the workflow.
+    failure: Option<Ending>,
+    /// The first error that is no step's own failure.
+    error: Option<String>,
+    /// How the end of the scope ended it, if that came before the last step had ended.
+    cut_short: Option<Ending>,
+}
+
+impl<'a> Course<'a> {
+    /// A workflow of which nothing has happened yet.
+    pub(crate) fn new(shared: Arc<Shared>, workflow: &'a Workflow) -> Self {
+        let steps: Vec<_> = workflow.steps().collect();
+        Self {
+            endings: vec![None; steps.len()],
+            shared,
+            workflow,
+            steps,
+            failure: None,
+            error: None,
+            cut_short: None,
+        }
+    }
+
+    /// Runs it, and takes the workspace out for `heirs` before everything is destroyed.
+    pub(crate) async fn run(mut self, plan: Plan, heirs: Option<Heirs>) -> (WorkflowReport, Legacy) {
+        match self.set_up().await {
+            Ok(()) => self.run_steps(plan).await,
+            Err(ending) => self.failure = Some(ending),
+        }
+        let legacy = self.hand_over(heirs).await;
+        let left_behind = self.destroy().await;
+        (self.report(left_behind), legacy)
+    }
+
+    async fn set_up(&mut self) -> Result<(), Ending> {
+        let Shared { backend, task, scope, .. } = &*self.shared;
+        let set_up = tokio::select! {
+            biased;
+            cause = scope.cancelled() => {
+                self.cut_short = Some(self.shared.ended_by(cause.clone()));
+                return Err(self.shared.ended_by(cause));
+            }
+            set_up = backend.setup_workflow(self.workflow, task) => set_up,
+        };
+        set_up.map_err(|error| {
+            let text = self.shared.mask(&error);
+            let ending = Ending::new(error.cause()).because(&text);
+            if let Error::InvalidWorkflow { step: Some(step), .. } = &error {
+                self.blame(step, &ending);
+            }
+            self.error = Some(text);
+            ending
+        })
+    }
+
+    /// A set-up that fails because of one step is that step's failure: it is shown as exited with code 1 (woodpecker.md 8,
+    /// item 13).
+    fn blame(&mut self, uuid: &StepUuid, ending: &Ending) {
+        let Some(index) = self.steps.iter().position(|step| step.uuid == *uuid) else { return };
+        let mut ending = ending.clone();
+        ending.exit_code = Some(1);
+        self.shared.trace(self.steps[index], &Trace::Ended(ending.clone()));
+        self.endings[index] = Some(ending);
+    }
+
+    /// Starts what is ready, takes in what ended, until nothing is left of either; then ends the steps in the background.
+    async fn run_steps(&mut self, mut plan: Plan) {
+        let mut foreground = JoinSet::new();
+        let mut background = JoinSet::new();
+        let workflow_over = CancellationToken::new();
+        loop {
+            while self.shared.scope.cause().is_none()
+                && let Some((index, failed_before)) = plan.next_ready()
+            {
+                foreground.spawn(self.live(index, failed_before));
+            }
+            match foreground.join_next().await {
+                None => break,
+                Some(Ok((index, Progressed::Over(result)))) => {
+                    plan.finish(index, result.fails_workflow);
+                    self.take_in(index, result);
+                }
+                Some(Ok((index, Progressed::InBackground(running)))) => {
+                    plan.finish(index, false);
+                    let over = workflow_over.clone();
+                    background.spawn(async move { (index, running.finish_in_background(over).await) });
+                }
+                Some(Err(panic)) => self.failed_inside(&panic.to_string()),
+            }
+        }
+        self.cut_short = self.shared.scope.cause().map(|cause| self.shared.ended_by(cause));
+        workflow_over.cancel();
+        while let Some(ended) = background.join_next().await {
+            match ended {
+                Ok((index, result)) => self.take_in(index, result),
+                Err(panic) => self.failed_inside(&panic.to_string()),
+            }
+        }
+    }
+
+    /// One step's way until its dependents need not wait for it any longer.
+    fn live(
+        &self,
+        index: StepIndex,
+        failed_before: bool,
+    ) -> impl Future<Output = (StepIndex, Progressed)> + Send + 'static {
+        let step = self.steps[index];
+        let in_background = step.runs_in_background();
+        let life = StepLife::new(Arc::clone(&self.shared), step, failed_before);
+        async move {
+            let progressed = match life.begin(failed_before).await {
+                Start::Over(result) => Progressed::Over(result),
+                Start::Running(running) if in_background => Progressed::InBackground(running),
+                Start::Running(running) => Progressed::Over(running.finish().await),
+            };
+            (index, progressed)
+        }
+    }
+
+    fn take_in(&mut self, index: StepIndex, result: StepResult) {
+        if result.fails_workflow && self.failure.is_none() {
+            self.failure = Some(result.ending.clone());
+        }
+        self.error = self.error.take().or(result.error);
+        self.endings[index] = Some(result.ending);
+    }
+
+    /// A defect of ours must not pass for a success.
+    fn failed_inside(&mut self, what: &str) {
+        let text = self.shared.masker.mask_str(&format!("jobwright failed inside: {what}")).into_owned();
+        self.failure.get_or_insert_with(|| Ending::new(Cause::StatusUnreadable).because(&text));
+        self.error.get_or_insert(text);
+    }
+
+    /// Takes the workspace out for `heirs`. It goes on for a while after the scope has ended, if they come whatever happens.
+    async fn hand_over(&self, heirs: Option<Heirs>) -> Legacy {
+        let Shared { backend, task, scope, limits, .. } = &*self.shared;
+        let passed = self.failure.is_none() && self.cut_short.is_none();
+        let Some(heirs) = heirs.filter(|heirs| passed || heirs.whatever_happens) else {
+            return Legacy::Unchanged;
+        };
+        if self.workflow.volume.is_empty() || self.shared.workspace_is_untouched() {
+            return Legacy::Unchanged;
+        }
+        let grace = if heirs.whatever_happens { limits.cleanup } else { Duration::ZERO };
+        let taken = tokio::select! {
+            biased;
+            taken = handover::take(&**backend, task, &heirs.spool_in) => taken,
+            () = async { scope.cancelled().await; sleep(grace).await } => {
+                Err(Error::Workspace("taking the files out was broken off".to_owned()))
+            }
+        };
+        match taken {
+            Ok(files) => Legacy::Taken(files),
+            Err(error) => Legacy::Lost(self.shared.mask(&error)),
+        }
+    }
+
+    /// Once on every way out, outside of any scope and under its own deadline.
+    async fn destroy(&self) -> Option<String> {
+        let Shared { backend, task, .. } = &*self.shared;
+        match self.shared.clean_up(|| backend.destroy_workflow(self.workflow, task)).await {
+            Ok(()) => {
+                if let Err(error) = self.shared.record(&Record::TaskClosed { task: task.clone() }) {
+                    tracing::warn!(%task, %error, "the end of a task was not journaled");
+                }
+                None
+            }
+            Err(error) => {
+                let text = self.shared.mask(&error);
+                self.shared.notice(None, &format!("not everything could be removed: {text}"));
+                Some(text)
+            }
+        }
+    }
+
+    fn report(self, left_behind: Option<String>) -> WorkflowReport {
+        let ending = self.cut_short.or(self.failure).unwrap_or_else(|| Ending::new(Cause::Success));
+        let ending = ending.timed(self.shared.started, Timestamp::now());
+        let report = |(step, own): (&&Step, Option<Ending>)| StepReport {
+            uuid: step.uuid.clone(),
+            name: step.name.clone(),
+            ending: own.unwrap_or_else(|| Ending::new(ending.cause.clone())),
+        };
+        let steps = self.steps.iter().zip(self.endings).map(report).collect();
+        WorkflowReport { error: self.error, left_behind, steps, ending }
+    }
+}
+
+/// What a step's task comes back with.
+enum Progressed {
+    Over(StepResult),
+    InBackground(Box<Running>),
+}

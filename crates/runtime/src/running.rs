@@ -1,0 +1,285 @@
+//! One step from its start to its end: its log pumped, its exit waited for, its timeouts watched; then drained, destroyed and
+//! judged.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jobwright_backend::{Error, LogStream};
+use jobwright_model::{Cause, Ending, ExitStatus, FailurePolicy, Fault, Outcome, Step, StepExit};
+use tokio::task::JoinError;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::activity::Activity;
+use crate::limits;
+use crate::outage::insist;
+use crate::pump::Pump;
+use crate::shared::Shared;
+use crate::step::{StepLife, StepResult};
+
+/// How long a step that was destroyed may take to tell how it ended.
+const LAST_WORD: Duration = Duration::from_secs(2);
+
+/// Exit codes above this one are how a shell tells of a signal.
+const SIGNAL_CODES: i32 = 128;
+
+/// What follows a running step: its log and its exit.
+pub(crate) struct Watch {
+    pump: AbortOnDropHandle<()>,
+    exit: AbortOnDropHandle<Result<StepExit, Error>>,
+    activity: Arc<Activity>,
+    /// Ends the pump.
+    cut: CancellationToken,
+}
+
+impl Watch {
+    /// Begins to watch `step`, whose log is `log`.
+    pub(crate) fn over(shared: &Arc<Shared>, step: &Arc<Step>, log: LogStream) -> Self {
+        let activity = Arc::new(Activity::new());
+        let cut = CancellationToken::new();
+        let pump = Pump {
+            backend: Arc::clone(&shared.backend),
+            observer: Arc::clone(&shared.observer),
+            masker: shared.masker.clone(),
+            step: Arc::clone(step),
+            task: shared.task.clone(),
+            activity: Arc::clone(&activity),
+            patience: shared.limits.patience,
+            cut: cut.clone(),
+        };
+        Self {
+            pump: AbortOnDropHandle::new(tokio::spawn(pump.run(log))),
+            exit: AbortOnDropHandle::new(tokio::spawn(wait(Arc::clone(shared), Arc::clone(step)))),
+            activity,
+            cut,
+        }
+    }
+}
+
+/// Waits for the exit, with patience for an engine that does not answer; then the step is lost, never passed (DESIGN rule 1).
+async fn wait(shared: Arc<Shared>, step: Arc<Step>) -> Result<StepExit, Error> {
+    let Shared { backend, task, limits, .. } = &*shared;
+    insist(&**backend, limits.patience, || backend.wait_step(&step, task)).await
+}
+
+/// A step that was started.
+pub(crate) struct Running {
+    life: StepLife,
+    watch: Watch,
+    started: Timestamp,
+    since: Instant,
+}
+
+/// Why the watch over a running step is over.
+enum Watched {
+    /// It ended by itself.
+    Exited(StepExit),
+    /// It is to be ended, and ends so.
+    Stop(Ending),
+    /// Nobody can say what becomes of it.
+    Lost(Error),
+}
+
+impl Watched {
+    fn of(exit: Result<Result<StepExit, Error>, JoinError>) -> Self {
+        match exit {
+            Ok(Ok(exit)) => Self::Exited(exit),
+            Ok(Err(error)) => Self::Lost(error),
+            Err(panic) => Self::Lost(Error::Io {
+                operation: "waiting for the step".to_owned(),
+                source: std::io::Error::other(panic),
+            }),
+        }
+    }
+}
+
+impl Running {
+    /// The step of `life`, which runs since just now.
+    pub(crate) fn new(life: StepLife, watch: Watch, started: Timestamp) -> Self {
+        Self { life, watch, started, since: Instant::now() }
+    }
+
+    /// Watches the step to its end: its exit, a timeout, or the end of its scope.
+    pub(crate) async fn finish(mut self) -> StepResult {
+        let shared = Arc::clone(&self.life.shared);
+        let watched = tokio::select! {
+            biased;
+            cause = shared.scope.cancelled() => Watched::Stop(shared.ended_by(cause)),
+            exit = &mut self.watch.exit => Watched::of(exit),
+            ending = timeouts(&shared, self.since, &self.watch.activity) => Watched::Stop(ending),
+        };
+        let ignored = self.life.step.failure_policy() == FailurePolicy::Ignore;
+        let result = self.conclude(watched).await;
+        StepResult { fails_workflow: result.fails_workflow && !ignored, ..result }
+    }
+
+    /// Watches a step in the background: it has no timeouts of its own, ends at the latest when `workflow_over` says so, and
+    /// never fails its workflow (woodpecker.md 8, item 40).
+    pub(crate) async fn finish_in_background(mut self, workflow_over: CancellationToken) -> StepResult {
+        let shared = Arc::clone(&self.life.shared);
+        let watched = tokio::select! {
+            biased;
+            cause = shared.scope.cancelled() => Watched::Stop(shared.ended_by(cause)),
+            exit = &mut self.watch.exit => Watched::of(exit),
+            () = workflow_over.cancelled() => Watched::Stop(Ending::new(Cause::WorkflowEnded)),
+        };
+        StepResult { fails_workflow: false, ..self.conclude(watched).await }
+    }
+
+    async fn conclude(self, watched: Watched) -> StepResult {
+        match watched {
+            Watched::Exited(exit) => self.exited(exit).await,
+            Watched::Stop(ending) => self.stop(ending).await,
+            Watched::Lost(error) => self.lost(&error).await,
+        }
+    }
+
+    async fn exited(mut self, exit: StepExit) -> StepResult {
+        let finished = Timestamp::now();
+        let drained = self.drain().await;
+        let destroyed = self.life.destroy().await;
+        if !drained {
+            self.end_log().await;
+        }
+        let ending = self.judge(exit).timed(self.started, finished);
+        self.report(ending, destroyed)
+    }
+
+    async fn stop(mut self, mut ending: Ending) -> StepResult {
+        let destroyed = self.life.destroy().await;
+        if let Ok(Ok(Ok(exit))) = timeout(LAST_WORD, &mut self.watch.exit).await {
+            ending = ending.with_exit(&self.masked(exit));
+        }
+        self.end_log().await;
+        let ending = ending.timed(self.started, Timestamp::now());
+        self.report(ending, destroyed)
+    }
+
+    /// A step that nobody can speak for is not destroyed here: what cannot be asked cannot be told either, and the end of the
+    /// workflow tries again (woodpecker.md 8, item 23).
+    async fn lost(mut self, error: &Error) -> StepResult {
+        let gone = matches!(error, Error::EngineGone { .. });
+        let cause = if gone { Cause::EngineVanished } else { Cause::StatusUnreadable };
+        let ending =
+            Ending::new(cause).because(self.life.shared.mask(error)).timed(self.started, Timestamp::now());
+        self.end_log().await;
+        self.report(ending, Ok(()))
+    }
+
+    /// What an exit means for a step that nobody stopped. A process that falls to a signal, or tells of one as shells do, while
+    /// its scope is being cancelled did not fail by itself (woodpecker.md 8, item 47).
+    fn judge(&self, exit: StepExit) -> Ending {
+        let exit = self.masked(exit);
+        let by_signal = match exit.status {
+            ExitStatus::Signal(_) | ExitStatus::Unknown => true,
+            ExitStatus::Code(code) => code > SIGNAL_CODES,
+        };
+        match self.life.shared.scope.cause() {
+            Some(cause) if by_signal && !exit.oom => self.life.shared.ended_by(cause).with_exit(&exit),
+            _ => Ending::of_exit(&exit),
+        }
+    }
+
+    fn masked(&self, mut exit: StepExit) -> StepExit {
+        exit.message = exit.message.map(|text| self.life.shared.masker.mask_str(&text).into_owned());
+        exit
+    }
+
+    /// Reads the log on after the process ended, to its end. When something that the step left behind holds the pipe, it must
+    /// not hold the step (woodpecker.md 8, item 60); whatever is there to be read at once is read first.
+    async fn drain(&mut self) -> bool {
+        const HELD: &str =
+            "the step has ended, but something that it left behind still holds its output open";
+        const TOO_MUCH: &str = "the step has ended, but its output does not come to an end";
+        let limits = self.life.shared.limits;
+        let activity = &self.watch.activity;
+        activity.count_anew();
+        let notice = tokio::select! {
+            biased;
+            pumped = &mut self.watch.pump => {
+                self.life.report_pump(pumped);
+                return true;
+            }
+            _ = self.life.shared.scope.cancelled() => return false,
+            () = activity.silent_for(limits.drain_silence) => HELD,
+            () = activity.waited_for(limits.drain) => HELD,
+            () = sleep(limits.backlog) => TOO_MUCH,
+        };
+        self.life.notice(notice);
+        false
+    }
+
+    /// After the step was destroyed or lost its log ends by itself, or is cut off.
+    async fn end_log(&mut self) {
+        let limits = self.life.shared.limits;
+        self.watch.activity.count_anew();
+        let pumped = tokio::select! {
+            biased;
+            pumped = &mut self.watch.pump => pumped,
+            () = async {
+                tokio::select! {
+                    () = self.watch.activity.silent_for(limits.drain_silence) => {}
+                    () = sleep(limits.drain) => {}
+                }
+            } => {
+                self.watch.cut.cancel();
+                self.life.notice("the log did not end with its step and is cut off here");
+                (&mut self.watch.pump).await
+            }
+        };
+        self.life.report_pump(pumped);
+    }
+
+    fn report(self, ending: Ending, destroyed: Result<(), Error>) -> StepResult {
+        let undestroyed = destroyed.err().map(|error| self.life.shared.mask(&error));
+        let ending = match &undestroyed {
+            Some(error) if ending.succeeded() => ending.recast(Cause::Cleanup).because(error),
+            _ => ending,
+        };
+        self.life.end(&ending);
+        let infrastructure =
+            ending.outcome != Outcome::Cancelled && ending.cause.fault() == Fault::Infrastructure;
+        let own = || ending.evidence.clone().unwrap_or_else(|| ending.cause.as_str().replace('_', " "));
+        let error = undestroyed.or_else(|| infrastructure.then(own));
+        StepResult { fails_workflow: !ending.succeeded(), ending, error }
+    }
+}
+
+impl StepLife {
+    /// A defect of ours, or of an observer, must not pass for a whole log.
+    fn report_pump(&self, pumped: Result<(), JoinError>) {
+        if let Err(panic) = pumped {
+            self.notice(&format!("the log is incomplete, because reading it failed inside: {panic}"));
+        }
+    }
+}
+
+/// Resolves when a timeout of the step strikes; never, when it has none.
+async fn timeouts(shared: &Shared, since: Instant, activity: &Activity) -> Ending {
+    let (total, silence) = (shared.timeouts.step, shared.timeouts.silence);
+    tokio::select! {
+        limit = within(total, |limit| sleep_until(limits::after(since, limit))) => {
+            Ending::new(Cause::Timeout).because(format!("it ran longer than {limit:?}"))
+        }
+        limit = within(silence, |limit| activity.silent_for(limit)) => {
+            Ending::new(Cause::SilenceTimeout).because(format!("it printed nothing for {limit:?}"))
+        }
+    }
+}
+
+/// Waits as `wait` says and gives back the limit; for ever when there is none.
+async fn within<F: Future<Output = ()>>(
+    limit: Option<Duration>,
+    wait: impl FnOnce(Duration) -> F,
+) -> Duration {
+    match limit {
+        Some(limit) => {
+            wait(limit).await;
+            limit
+        }
+        None => std::future::pending().await,
+    }
+}

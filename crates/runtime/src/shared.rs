@@ -1,0 +1,92 @@
+//! What all steps of one workflow share, and what any of them may ask of it.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use jobwright_backend::{Backend, Error};
+use jobwright_journal::{Journal, JournalError};
+use jobwright_model::{Cause, Ending, Step, TaskUuid, Timeouts};
+use jobwright_redact::Masker;
+use tokio::sync::OnceCell;
+use tokio::time::timeout;
+
+use crate::gate::Gate;
+use crate::handover::WorkspaceSource;
+use crate::limits::{Deadline, Limits};
+use crate::observer::{Observer, Trace};
+use crate::outage::insist;
+use crate::record::Record;
+use crate::scope::Scope;
+
+/// One workflow's surroundings.
+pub(crate) struct Shared {
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) task: TaskUuid,
+    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) gates: Vec<Arc<dyn Gate>>,
+    pub(crate) masker: Masker,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) deadline: Option<Deadline>,
+    pub(crate) limits: Limits,
+    pub(crate) scope: Scope,
+    pub(crate) started: Timestamp,
+    pub(crate) files: Option<Arc<dyn WorkspaceSource>>,
+    /// What came of bringing the files in, once that was tried.
+    pub(crate) delivered: OnceCell<Result<(), Arc<Error>>>,
+    pub(crate) journal: Option<Arc<Journal<Record>>>,
+}
+
+impl Shared {
+    /// Brings the files in, for the first step that asks; the others wait for that, and fail by it too.
+    pub(crate) async fn deliver_files(&self) -> Result<(), Arc<Error>> {
+        let deliver = async || match &self.files {
+            Some(files) => files.deliver(&*self.backend, &self.task).await.map_err(Arc::new),
+            None => Ok(()),
+        };
+        self.delivered.get_or_init(deliver).await.clone()
+    }
+
+    /// Whether the workspace is as it was before any step, or not even that.
+    pub(crate) fn workspace_is_untouched(&self) -> bool {
+        !matches!(self.delivered.get(), Some(Ok(())))
+    }
+
+    pub(crate) fn record(&self, record: &Record) -> Result<(), JournalError> {
+        self.journal.as_ref().map_or(Ok(()), |journal| journal.append(record))
+    }
+
+    pub(crate) fn mask(&self, error: &Error) -> String {
+        self.masker.mask_str(&error.to_string()).into_owned()
+    }
+
+    /// Tells a person something that fails nothing.
+    pub(crate) fn notice(&self, step: Option<&Step>, text: &str) {
+        self.observer.notice(step, &self.masker.mask_str(text));
+    }
+
+    /// Tells of a step's state. Whether anybody took note changes nothing (DESIGN rule 7).
+    pub(crate) fn trace(&self, step: &Step, trace: &Trace) {
+        if let Err(error) = self.observer.trace(step, trace) {
+            tracing::warn!(step = %step.uuid, %error, "a step's state was not recorded");
+        }
+    }
+
+    /// The ending of what the end of the scope ended.
+    pub(crate) fn ended_by(&self, cause: Cause) -> Ending {
+        match (&cause, self.deadline) {
+            (Cause::Timeout, Some(deadline)) => Ending::new(cause).because(deadline.evidence()),
+            _ => Ending::new(cause),
+        }
+    }
+
+    /// Removes something: outside of any scope, under the deadline of cleanup (DESIGN rule 2), and with patience for an
+    /// engine that does not answer.
+    pub(crate) async fn clean_up<F>(&self, destroy: impl Fn() -> F) -> Result<(), Error>
+    where
+        F: Future<Output = Result<(), Error>>,
+    {
+        let destroyed = timeout(self.limits.cleanup, insist(&*self.backend, self.limits.patience, destroy));
+        destroyed.await.unwrap_or_else(|_| Err(self.limits.cleanup_overdue(&*self.backend)))
+    }
+}
