@@ -117,11 +117,15 @@ pub fn cases() -> Vec<Case> {
 
 /// Runs all cases that the environment's [`FILTER`] selects, one after the other.
 pub async fn run(fixture: &dyn Fixture) -> Report {
-    let filter = std::env::var(FILTER).unwrap_or_default();
+    run_cases(fixture, &selected(&std::env::var(FILTER).unwrap_or_default())).await
+}
+
+/// The cases whose name contains one of the words of `filter`; all of them when it has none.
+fn selected(filter: &str) -> Vec<Case> {
     let words: Vec<&str> = filter.split(',').map(str::trim).filter(|word| !word.is_empty()).collect();
-    let selected = |case: &Case| words.is_empty() || words.iter().any(|word| case.name.contains(word));
-    let selected: Vec<Case> = cases().into_iter().filter(selected).collect();
-    run_cases(fixture, &selected).await
+    let mut cases = cases();
+    cases.retain(|case| words.is_empty() || words.iter().any(|word| case.name.contains(word)));
+    cases
 }
 
 /// Runs `cases`, one after the other, cleans up after each, and looks for what was left behind.
@@ -161,5 +165,27 @@ async fn run_case(fixture: &dyn Fixture, case: &Case) -> Verdict {
         _ if !reasons.is_empty() => Verdict::Failed(reasons.join("; ")),
         Some(what) => Verdict::Skipped(what),
         None => Verdict::Passed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_case_has_a_name_of_its_own() {
+        let names: HashSet<_> = cases().iter().map(|case| case.name).collect();
+        assert_eq!(names.len(), cases().len());
+    }
+
+    #[test]
+    fn a_filter_selects_by_words_in_names() {
+        assert_eq!(selected("").len(), cases().len());
+        assert_eq!(selected(" , ").len(), cases().len());
+        let names: Vec<_> = selected("exit_codes, hostile").iter().map(|case| case.name).collect();
+        assert_eq!(names, ["exit_codes_are_exact", "a_hostile_archive_is_refused"]);
+        assert!(selected("no such case").is_empty());
     }
 }

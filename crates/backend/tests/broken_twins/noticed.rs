@@ -143,6 +143,11 @@ pub(crate) const NOTICED: &[(Fault, &[&str])] = &[
             "files_of_an_unknown_task_are_an_error",
         ],
     ),
+    (F::ProjectsComeWhole, &["what_a_project_ignores_is_not_brought"]),
+    (
+        F::ProjectsDoNotCome,
+        &["a_projects_files_are_seen_by_steps", "a_project_that_is_not_there_is_an_error"],
+    ),
     (F::PutForgetsModes, &["what_was_put_comes_back_as_it_was", "a_later_put_replaces_files"]),
     (
         F::GetFindsNothing,
@@ -181,6 +186,7 @@ pub(crate) const PLAIN: &[&str] = &[
     "what_was_put_is_seen_by_steps",
     "what_a_step_wrote_can_be_got",
     "a_put_goes_below_its_path",
+    "a_step_changes_its_copy_and_not_the_project",
     "large_files_come_back_whole",
     "destroying_a_step_twice_is_fine",
     "a_fresh_instance_runs_the_next_step",

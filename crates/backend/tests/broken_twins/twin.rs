@@ -14,6 +14,7 @@ use jobwright_backend::{
     WorkflowDiscoverer, WorkflowResumer,
 };
 use jobwright_model::{ExitStatus, Step, StepExit, StepType, StepUuid, TaskUuid, Workflow};
+use jobwright_workspace::{Project, TreeOptions};
 
 /// Which promise is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +56,8 @@ pub(crate) enum Fault {
     HostVariablesLeak,
     EveryVariableIsFine,
     AnyArchiveIsFine,
+    ProjectsComeWhole,
+    ProjectsDoNotCome,
     PutForgetsModes,
     GetFindsNothing,
     GetGivesAll,
@@ -300,6 +303,15 @@ impl Backend for Broken {
     async fn put(&self, task: &TaskUuid, path: &str, tar: TarStream) -> Result<()> {
         let done = self.inner.put(task, path, tar).await;
         if self.has(F::AnyArchiveIsFine) { Ok(()) } else { done }
+    }
+
+    async fn put_project(&self, task: &TaskUuid, project: &Project) -> Result<()> {
+        let whole = TreeOptions { ignore_rules: false, ..TreeOptions::default() };
+        match self.fault {
+            F::ProjectsDoNotCome => Ok(()),
+            F::ProjectsComeWhole => self.inner.put_project(task, &Project::new(project.root(), whole)).await,
+            _ => self.inner.put_project(task, project).await,
+        }
     }
 
     async fn get(&self, task: &TaskUuid, paths: &[Glob]) -> Result<TarStream> {

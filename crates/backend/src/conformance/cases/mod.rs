@@ -9,6 +9,7 @@ mod images;
 mod isolation;
 mod lifecycle;
 mod logs;
+mod project;
 mod recovery;
 mod teardown;
 mod workspace;
@@ -40,6 +41,7 @@ pub(super) fn all() -> Vec<Case> {
         commands::cases(),
         images::cases(),
         workspace::cases(),
+        project::cases(),
         isolation::cases(),
         teardown::cases(),
         dropping::cases(),
