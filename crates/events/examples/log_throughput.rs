@@ -64,6 +64,8 @@ fn main() {
         ("256 KiB chunks, lines of 80", text(80, 256 << 10)),
         ("64 KiB chunks, lines of 80", text(80, 64 << 10)),
         ("64 KiB chunks, lines of 20", text(20, 64 << 10)),
+        ("64 KiB chunks, `yes`", text(2, 64 << 10)),
+        ("64 KiB chunks, /dev/zero", vec![0; 64 << 10].into()),
         ("4 KiB chunks, lines of 80", text(80, 4 << 10)),
         ("64 KiB chunks, binary", (0..64 << 10).map(|at: u32| ((at * 7919) >> 3) as u8).collect()),
     ];

@@ -10,6 +10,7 @@ mod log;
 mod queue;
 mod queued_sink;
 mod quota;
+mod text;
 mod utf8;
 mod wire;
 

@@ -1,14 +1,14 @@
 //! The JSON form of an event: the local-ci interface document's `WireEvent` with its 23 names, and our additions after them.
 //! One shape for the event log, `--json` and the stream over HTTP. Not the fast way to write one (`log::encode`).
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64_simd::STANDARD;
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Event, EventKind};
 use crate::kinds::{Group, Name};
+use crate::text::as_text;
 
 mod read;
 #[cfg(test)]
@@ -117,7 +117,7 @@ pub struct WireEvent {
     /// The ending's evidence: why, for a person.
     #[serde(skip_serializing_if = "is_default")]
     pub reason: String,
-    /// In place of `data`, when that is not UTF-8: all of it in base64 with padding.
+    /// In place of `data`, when that is not UTF-8 or mostly zeros: all of it in base64 with padding.
     #[serde(rename = "dataB64", skip_serializing_if = "is_default")]
     pub data_b64: String,
     /// That many bytes of output are missing here; `data` is then a notice and none of the job's own output.
@@ -151,9 +151,9 @@ impl WireEvent {
     }
 
     fn put_data(&mut self, data: &Bytes) {
-        match simdutf8::basic::from_utf8(data) {
-            Ok(text) => text.clone_into(&mut self.data),
-            Err(_) => self.data_b64 = STANDARD.encode(data),
+        match as_text(data) {
+            Some(text) => text.clone_into(&mut self.data),
+            None => self.data_b64 = STANDARD.encode_to_string(data),
         }
     }
 

@@ -3,11 +3,11 @@
 
 use std::io::Write as _;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64_simd::STANDARD;
 
 use crate::event::{Event, EventKind};
 use crate::kinds::Name;
+use crate::text::{as_text, escape_into};
 use crate::wire::WireEvent;
 
 /// Adds the event and a line feed to `out`.
@@ -17,14 +17,12 @@ pub(crate) fn encode(event: &Event, out: &mut Vec<u8>) {
         optional(out, ",\"job\":", job.as_ref());
         text(out, ",\"exec\":", exec.as_str());
         text(out, ",\"stream\":", stream.as_str());
-        let utf8 = simdutf8::basic::from_utf8(data);
-        if let Ok(data) = utf8
-            && !data.is_empty()
-        {
+        let as_text = as_text(data);
+        if let Some(data) = as_text.filter(|data| !data.is_empty()) {
             text(out, ",\"data\":", data);
         }
         optional(out, ",\"step\":", step.as_ref());
-        if utf8.is_err() {
+        if as_text.is_none() {
             base64(out, ",\"dataB64\":\"", data);
         }
         out.push(b'}');
@@ -43,7 +41,7 @@ fn envelope(event: &Event, out: &mut Vec<u8>) {
 
 fn text(out: &mut Vec<u8>, name: &str, value: &str) {
     out.extend_from_slice(name.as_bytes());
-    json_escape_simd::escape_into(value, out);
+    escape_into(value, out);
 }
 
 fn optional(out: &mut Vec<u8>, name: &str, value: Option<&Name>) {
@@ -56,11 +54,7 @@ fn optional(out: &mut Vec<u8>, name: &str, value: Option<&Name>) {
 
 fn base64(out: &mut Vec<u8>, name: &str, data: &[u8]) {
     out.extend_from_slice(name.as_bytes());
-    let start = out.len();
-    out.resize(start + data.len().div_ceil(3) * 4, 0);
-    STANDARD
-        .encode_slice(data, &mut out[start..])
-        .expect("four characters per three bytes begun are room enough");
+    STANDARD.encode_append(data, out);
     out.push(b'"');
 }
 

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64_simd::STANDARD;
 use bytes::Bytes;
 use jobwright_model::{Cause, Ending, InvalidId, RunId};
 use serde::Deserialize as _;
@@ -124,7 +123,7 @@ impl WireEvent {
         if self.data_b64.is_empty() {
             Some(Bytes::copy_from_slice(self.data.as_bytes()))
         } else {
-            STANDARD.decode(&self.data_b64).ok().map(Bytes::from)
+            STANDARD.decode_to_vec(&self.data_b64).ok().map(Bytes::from)
         }
     }
 }

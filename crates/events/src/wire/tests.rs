@@ -182,6 +182,12 @@ fn a_failed_job_has_exit_code_1_as_the_original_and_its_real_code_beside_it() {
 fn output_that_is_not_utf8_goes_as_base64_in_place_of_data() {
     let wire = json_of(output(b"\xff\x00"));
     assert_eq!((wire.get("data"), &wire["dataB64"]), (None, &json!("/wA=")));
+    let wire = json_of(output(b"\0\0"));
+    assert_eq!(
+        (wire.get("data"), &wire["dataB64"]),
+        (None, &json!("AAA=")),
+        "zeros would grow sixfold as text"
+    );
     let wire = json_of(output("é\u{1}".as_bytes()));
     assert_eq!((&wire["data"], wire.get("dataB64")), (&json!("é\u{1}"), None));
 }
