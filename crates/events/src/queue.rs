@@ -149,3 +149,82 @@ impl Drop for CloseOnDrop {
         self.0.close();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use jiff::Timestamp;
+    use jobwright_model::RunId;
+
+    use super::*;
+    use crate::event::EventKind;
+
+    const LIMIT: usize = 8 * (OVERHEAD + 1000);
+
+    fn event(seq: u64) -> Arc<Event> {
+        let kind = EventKind::Diagnostic { data: "x".repeat(1000) };
+        Arc::new(Event { seq, time: Timestamp::UNIX_EPOCH, run_id: RunId::generate(), kind })
+    }
+
+    fn seqs(items: &VecDeque<Item>) -> Vec<u64> {
+        let seq = |item: &Item| if let Item::Event(event) = item { event.seq } else { 0 };
+        items.iter().map(seq).collect()
+    }
+
+    // 200 jobs that print more than the disk takes: what waits in memory stays within the bound.
+    #[test]
+    fn a_push_waits_for_room_so_that_memory_is_bounded_by_bytes_and_nothing_is_lost() {
+        let queue = Queue::new(LIMIT);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                (1..=1000).for_each(|seq| assert!(queue.push(event(seq))));
+                queue.close();
+            });
+            let mut all = Vec::new();
+            while let Some(items) = queue.take() {
+                assert!(items.len() <= 8, "{} events of 1256 bytes are more than the bound", items.len());
+                all.extend(seqs(&items));
+            }
+            assert_eq!(all, (1..=1000).collect::<Vec<_>>());
+        });
+    }
+
+    #[test]
+    fn an_offer_without_room_is_counted_in_its_place() {
+        let queue = Queue::new(LIMIT);
+        let taken: Vec<_> = (1..=11).map(|seq| queue.offer(event(seq))).collect();
+        assert_eq!(taken.iter().filter(|taken| **taken).count(), 8);
+        let items = queue.take().unwrap();
+        assert_eq!(items.back(), Some(&Item::Missed(3)));
+        assert!(queue.offer(event(12)));
+    }
+
+    #[test]
+    fn whoever_waits_for_room_is_freed_when_the_queue_is_closed() {
+        let queue = Queue::new(1);
+        assert!(queue.push(event(1)));
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| queue.push(event(2)));
+            queue.close();
+            assert!(!waiting.join().unwrap(), "it was refused");
+        });
+        assert_eq!(seqs(&queue.take().unwrap()), [1]);
+        assert_eq!(queue.take(), None);
+    }
+
+    #[tokio::test]
+    async fn room_is_told_as_soon_as_the_consumer_has_taken() {
+        let queue = Arc::new(Queue::new(1));
+        queue.room().await;
+        assert!(queue.push(event(1)));
+        let waiting = tokio::spawn({
+            let queue = Arc::clone(&queue);
+            async move { queue.room().await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        queue.take().unwrap();
+        waiting.await.unwrap();
+    }
+}
