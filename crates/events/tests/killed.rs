@@ -14,6 +14,9 @@ use tempfile::tempdir;
 
 const FOLDER: &str = "JOBWRIGHT_TEST_LOG_FOLDER";
 
+/// So many deaths: with the index written after the lines, about one in thirty of them shows it.
+const ROUNDS: u64 = 40;
+
 /// The byte at a position of the steps' endless output.
 fn byte_at(position: u64) -> u8 {
     (position % 251) as u8
@@ -34,7 +37,7 @@ fn writer_that_runs_until_it_is_killed() {
     println!("writing");
     for round in 0.. {
         for (job, position) in &mut positions {
-            let data: Vec<u8> = (*position..*position + round % 3000).map(byte_at).collect();
+            let data: Vec<u8> = (*position..*position + (round * 97) % 20_000).map(byte_at).collect();
             *position += data.len() as u64;
             bus.emit(output(job, data, Some(*position)));
         }
@@ -44,7 +47,7 @@ fn writer_that_runs_until_it_is_killed() {
 #[tokio::test]
 async fn a_killed_writer_leaves_a_log_that_knows_how_far_it_is() {
     let folder = tempdir().unwrap();
-    for round in 0..12 {
+    for round in 0..ROUNDS {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "writer_that_runs_until_it_is_killed", "--ignored", "--nocapture"])
             .env(FOLDER, folder.path())
@@ -59,7 +62,7 @@ async fn a_killed_writer_leaves_a_log_that_knows_how_far_it_is() {
             said.extend_from_slice(&byte);
         }
         // Any moment will do; each round dies at another one.
-        tokio::time::sleep(std::time::Duration::from_millis(3 * round)).await;
+        tokio::time::sleep(std::time::Duration::from_millis(round)).await;
         child.kill().unwrap();
         child.wait().unwrap();
 
@@ -77,7 +80,7 @@ async fn a_killed_writer_leaves_a_log_that_knows_how_far_it_is() {
         }
         let last = log.recovered().last_seq;
         assert_eq!(common::seqs(&all(reader.replay(0)).await), (1..=last).collect::<Vec<_>>());
-        if round == 11 {
+        if round == ROUNDS - 1 {
             bus.emit(run_finished());
         }
         log.close().unwrap();
