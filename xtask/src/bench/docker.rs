@@ -64,3 +64,27 @@ fn named(engine: &Engine, path: &str, body: &Value, field: &str) -> Result<Strin
     let name = answer.get(field).and_then(Value::as_str);
     Ok(name.with_context(|| format!("{path} answers without {field}"))?.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bare_calls_run_and_leave_nothing_behind() {
+        let engine = match Engine::find() {
+            Ok(engine) => engine,
+            Err(error) => return println!("skipped: {error:#}"),
+        };
+        if engine.call("GET", &format!("/v1.41/images/{IMAGE}/json"), None).is_err() {
+            return println!("skipped: {IMAGE} is not built here");
+        }
+        let empty_archive = [0; 1024];
+        bare(&engine, &empty_archive).unwrap();
+        let filter = "filters=%7B%22label%22%3A%5B%22dev.jobwright.bench%22%5D%7D";
+        let containers = engine.call("GET", &format!("/v1.41/containers/json?all=1&{filter}"), None).unwrap();
+        assert_eq!(String::from_utf8_lossy(&containers).trim(), "[]");
+        let volumes = engine.call("GET", &format!("/v1.41/volumes?{filter}"), None).unwrap();
+        let volumes: Value = serde_json::from_slice(&volumes).unwrap();
+        assert!(volumes["Volumes"].as_array().is_none_or(Vec::is_empty), "{volumes}");
+    }
+}

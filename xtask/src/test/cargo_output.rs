@@ -79,8 +79,9 @@ impl Reader {
     /// A test that only skipped did not pass; one that ran cases and skipped some did. The first line of what
     /// a test printed tells them apart: a suite of cases ends with "N cases passed".
     fn skip(&mut self, line: &str) {
-        if let Some(what) = line.strip_prefix("skipped") {
-            let what = what.trim_start_matches([':', ' ']);
+        const MARK: &str = "skipped";
+        if line.get(..MARK.len()).is_some_and(|mark| mark.eq_ignore_ascii_case(MARK)) {
+            let what = line[MARK.len()..].trim_start_matches([':', ' ']);
             self.tally.skipped.push(format!("{} ({}): {what}", self.test, self.binary));
             if self.skipping.as_deref() != Some(&self.test) {
                 self.skipping = Some(self.test.clone());
@@ -115,7 +116,7 @@ mod tests {
 
     const OUTPUT: &str = "     Running unittests src/lib.rs (/t/debug/deps/a-1)\n\nrunning 4 tests\ntest a::one ... ok\n\
         test a::two ... ok\ntest a::three ... FAILED\ntest a::four ... ignored, needs a VM\n\nsuccesses:\n\n\
-        ---- a::two stdout ----\nskipped podman: no socket\n\n\nsuccesses:\n    a::one\n    a::two\n\nfailures:\n\n\
+        ---- a::two stdout ----\nSKIPPED: podman: no socket\n\n\nsuccesses:\n    a::one\n    a::two\n\nfailures:\n\n\
         ---- a::three stdout ----\nskipped nothing\n\nfailures:\n    a::three\n\n\
         test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out\n";
 
@@ -146,7 +147,7 @@ mod tests {
     fn what_passing_tests_printed_is_not_shown_again() {
         let mut reader = Reader::default();
         let shown: Vec<&str> = OUTPUT.lines().filter(|line| reader.read(line)).collect();
-        assert!(!shown.contains(&"skipped podman: no socket"));
+        assert!(!shown.contains(&"SKIPPED: podman: no socket"));
         assert!(shown.contains(&"test a::one ... ok") && shown.contains(&"---- a::three stdout ----"));
     }
 }
