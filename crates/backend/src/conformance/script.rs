@@ -172,7 +172,8 @@ fn shell(act: &Act) -> String {
         }
         Act::LeaveBehind => "sleep 1000000 &".to_owned(),
         Act::LeaveBehindWriting { line, every } => format!("( {} ) &", repeat(line, *every)),
-        Act::FillMemory => "head -c 4294967296 /dev/zero | tail -c 4294967296 > /dev/null".to_owned(),
+        // The shell itself, so that it is the step's own process that the limit ends.
+        Act::FillMemory => "x=xxxxxxxxxxxxxxxx; while :; do x=$x$x; done".to_owned(),
         Act::Exit(code) => format!("exit {code}"),
         Act::Die(signal) => format!("kill -{signal} $$; sleep 1000000"),
     }
