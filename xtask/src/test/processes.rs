@@ -216,3 +216,66 @@ fn signal_group(group: i32, signal: Signal) {
         let _ = kill_process_group(group, signal);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    fn lives(pid: &str) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
+    }
+
+    #[test]
+    fn lines_of_both_streams_come_in_order_and_the_status_is_the_command_s() {
+        let mut lines = Vec::new();
+        let script = "echo one; echo two >&2; printf three; exit 7";
+        let status = run(&mut shell(script), GRACE, |line| lines.push(line.to_owned())).unwrap();
+        assert_eq!(lines, ["one", "two", "three"]);
+        assert_eq!(status.code(), Some(7));
+    }
+
+    #[test]
+    fn a_command_that_takes_too_long_is_ended_with_its_children() {
+        let mut child = String::new();
+        let mut endless = shell("sleep 600 & echo $!; wait");
+        let error =
+            run(&mut endless, Duration::from_millis(300), |line| line.clone_into(&mut child)).unwrap_err();
+        assert_eq!(error.to_string(), "took longer than allowed");
+        assert!(!child.is_empty() && !lives(&child), "process {child} is left");
+    }
+
+    #[test]
+    fn what_a_failed_command_said_last_is_its_error() {
+        let error = output(&mut shell("seq 9; exit 1"), GRACE).unwrap_err().to_string();
+        assert!(error.ends_with("5\n6\n7\n8\n9"), "{error}");
+    }
+
+    #[test]
+    fn a_service_is_ended_when_it_is_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        let mut service = Service::start("a sleeper", &mut shell("echo up; exec sleep 600"), &log).unwrap();
+        let is_up = || std::fs::read_to_string(&log).is_ok_and(|text| text == "up\n");
+        service.wait_until(GRACE, is_up).unwrap();
+        let pid = service.child.id().to_string();
+        assert!(lives(&pid));
+        drop(service);
+        assert!(!lives(&pid));
+    }
+
+    #[test]
+    fn a_service_that_ends_before_it_answers_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut service =
+            Service::start("a quitter", &mut shell("exit 3"), &folder.path().join("log")).unwrap();
+        let error = service.wait_until(GRACE, || false).unwrap_err().to_string();
+        assert!(error.contains("a quitter ended with exit status: 3"), "{error}");
+    }
+}
