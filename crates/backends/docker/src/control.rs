@@ -1,0 +1,97 @@
+//! Verbs on a running step: run a command beside it, pause, resume, signal, look at what it uses.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bollard::errors::Error as EngineError;
+use bollard::query_parameters::{KillContainerOptionsBuilder, StatsOptionsBuilder};
+use futures_util::StreamExt;
+use jobwright_backend::{Error, ExecRequest, ExecSession, Result, StepControl, StepStats};
+use jobwright_model::{Step, TaskUuid};
+use tokio::time::timeout;
+
+use crate::engine::Engine;
+use crate::exec::Session;
+use crate::tasks::Container;
+use crate::{Docker, failure};
+
+/// How long the engine may take to measure a step.
+const MEASUREMENT: Duration = Duration::from_secs(15);
+/// From here on a limit is no limit: engines tell the host's memory, or a page short of 2^63, when there is none.
+const NO_LIMIT: u64 = 1 << 60;
+
+impl Docker {
+    async fn running(&self, step: &Step, task: &TaskUuid) -> Result<(&Engine, Container)> {
+        let engine = self.inner.engine().await?;
+        let container = self.inner.container_of(step, task).await?;
+        Ok((engine, container.ok_or_else(|| Error::unknown_step(step, task))?))
+    }
+}
+
+/// A container that is not there, or does not run, is an unknown step.
+fn refused(engine: &Engine, step: &Step, task: &TaskUuid, operation: &str, error: &EngineError) -> Error {
+    if failure::is_absent(error) || failure::is_not_running(error) {
+        Error::unknown_step(step, task)
+    } else {
+        engine.error(operation, error)
+    }
+}
+
+#[async_trait]
+impl StepControl for Docker {
+    async fn exec(&self, step: &Step, task: &TaskUuid, request: ExecRequest) -> Result<Box<dyn ExecSession>> {
+        if request.argv.is_empty() {
+            return Err(Error::invalid_step(step, "a command to run in it has no program"));
+        }
+        let (engine, container) = self.running(step, task).await?;
+        let session = Session::begin(engine, &container.id, request).await;
+        let session =
+            session.map_err(|error| refused(engine, step, task, "run a command in the container", &error))?;
+        Ok(Box::new(session))
+    }
+
+    async fn pause(&self, step: &Step, task: &TaskUuid) -> Result<()> {
+        let (engine, container) = self.running(step, task).await?;
+        let paused = engine.quick.pause_container(&container.id).await;
+        paused.map_err(|error| refused(engine, step, task, "pause the container", &error))
+    }
+
+    async fn resume(&self, step: &Step, task: &TaskUuid) -> Result<()> {
+        let (engine, container) = self.running(step, task).await?;
+        let resumed = engine.quick.unpause_container(&container.id).await;
+        resumed.map_err(|error| refused(engine, step, task, "resume the container", &error))
+    }
+
+    /// The engine sends it to the container's first process. For a step with `commands` that process hands SIGTERM, SIGINT
+    /// and SIGHUP on as SIGTERM to all of the step's processes, and ignores what else it may.
+    async fn signal(&self, step: &Step, task: &TaskUuid, signal: i32) -> Result<()> {
+        let (engine, container) = self.running(step, task).await?;
+        let options = KillContainerOptionsBuilder::new().signal(&signal.to_string()).build();
+        let sent = engine.quick.kill_container(&container.id, Some(options)).await;
+        sent.map_err(|error| refused(engine, step, task, "signal the container", &error))
+    }
+
+    async fn stats(&self, step: &Step, task: &TaskUuid) -> Result<StepStats> {
+        let (engine, container) = self.running(step, task).await?;
+        let options = StatsOptionsBuilder::new().stream(false).one_shot(true).build();
+        let mut measured = Box::pin(engine.quick.stats(&container.id, Some(options)));
+        let measured = match timeout(MEASUREMENT, measured.next()).await {
+            Ok(Some(Ok(measured))) => measured,
+            Ok(Some(Err(error))) => return Err(refused(engine, step, task, "measure the container", &error)),
+            Ok(None) => return Err(Error::unknown_step(step, task)),
+            Err(_) => {
+                let reason = format!("no measurement within {} s", MEASUREMENT.as_secs());
+                return Err(Error::EngineGone { engine: engine.kind.name(), reason });
+            }
+        };
+        let memory = measured.memory_stats.unwrap_or_default();
+        let cpu = measured.cpu_stats.and_then(|cpu| cpu.cpu_usage).and_then(|usage| usage.total_usage);
+        let limit = memory.limit.unwrap_or(0);
+        Ok(StepStats {
+            cpu: Duration::from_nanos(cpu.unwrap_or(0)),
+            memory: memory.usage.unwrap_or(0),
+            memory_limit: if limit >= NO_LIMIT { 0 } else { limit },
+            pids: measured.pids_stats.and_then(|pids| pids.current).unwrap_or(0),
+        })
+    }
+}

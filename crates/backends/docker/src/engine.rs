@@ -1,0 +1,365 @@
+//! The connection to an engine: where it is found, which API version is spoken, and which of the two engines it is. Not for
+//! what is asked of it.
+//!
+//! Three things of bollard 0.21 are put right in [`adapt`], for every request: it leaves the API version out of the path, so
+//! that a newer engine would answer in its newest dialect; it encodes registry credentials in plain base64 where engines
+//! read the URL-safe alphabet (and silently pull anonymously when they cannot); and Podman's `init`, which is not in Docker's
+//! API, is reached as `start` of a client made for it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bollard::{API_DEFAULT_VERSION, BollardRequest, ClientVersion, Docker as Client};
+use jobwright_backend::{Error, Result};
+use tokio::time::timeout;
+
+use crate::failure;
+use crate::settings::DockerSettings;
+
+/// The oldest API version that has what we use.
+const OLDEST_API: (usize, usize) = (1, 41);
+/// How long the first answer of an engine may take.
+const FIRST_ANSWER: Duration = Duration::from_secs(5);
+/// How long any call may take that neither waits for a step nor moves much data.
+const ANSWER: Duration = Duration::from_secs(120);
+/// For calls that end when a step does: a year.
+const PATIENCE: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// Which engine answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EngineKind {
+    Docker,
+    Podman,
+}
+
+impl EngineKind {
+    /// The name in errors.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::Podman => "podman",
+        }
+    }
+}
+
+/// A connected engine. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Engine {
+    /// For calls that are answered at once.
+    pub(crate) quick: Client,
+    /// For calls whose answer begins when a step ends.
+    pub(crate) patient: Client,
+    /// Whose `start_container` is Podman's `init`.
+    initialise: Option<Client>,
+    pub(crate) kind: EngineKind,
+    /// `Docker 20.10.24`.
+    pub(crate) title: String,
+    /// `linux/amd64`.
+    pub(crate) platform: String,
+}
+
+impl Engine {
+    /// Finds an engine and says hello.
+    ///
+    /// # Errors
+    /// [`Error::EngineGone`] when there is none or it does not answer, [`Error::Engine`] when its API is too old.
+    pub(crate) async fn connect(settings: &DockerSettings) -> Result<Self> {
+        let gone = |reason| Error::EngineGone { engine: "docker", reason };
+        let place =
+            Place::find(settings, &|name| std::env::var(name).ok(), &|path| path.exists()).map_err(gone)?;
+        let client = place.open().map_err(gone)?;
+        let hello = timeout(FIRST_ANSWER, client.version()).await;
+        let version = match hello {
+            Ok(Ok(version)) => version,
+            Ok(Err(error)) => return Err(gone(format!("{}: {}", place.host, failure::words(&error)))),
+            Err(_) => {
+                return Err(gone(format!("{}: no answer within {} s", place.host, FIRST_ANSWER.as_secs())));
+            }
+        };
+        let components = version.components.unwrap_or_default();
+        let podman = components.iter().any(|component| component.name.contains("Podman"));
+        let kind = if podman { EngineKind::Podman } else { EngineKind::Docker };
+        let api = place.api_version(version.api_version.as_deref(), kind)?;
+        let prefix = format!("/v{api}");
+        let speak = |timeout| {
+            let prefix = prefix.clone();
+            client.clone().with_timeout(timeout).with_request_modifier(move |request| adapt(request, &prefix))
+        };
+        let name = if podman { "Podman" } else { "Docker" };
+        Ok(Self {
+            quick: speak(ANSWER),
+            patient: speak(PATIENCE),
+            initialise: podman
+                .then(|| client.clone().with_timeout(ANSWER).with_request_modifier(start_to_init)),
+            kind,
+            title: format!("{name} {}", version.version.unwrap_or_default()),
+            platform: platform(version.os.as_deref(), version.arch.as_deref()),
+        })
+    }
+
+    /// Has Podman do before the start what Docker does at the creation: fill empty volumes from the image. Nothing on Docker.
+    pub(crate) async fn initialise(&self, container: &str) -> Result<()> {
+        let Some(client) = &self.initialise else { return Ok(()) };
+        match client.start_container(container, None).await {
+            Err(error) if failure::is_gone(&error) || failure::is_absent(&error) => {
+                Err(failure::translate(self.kind, "initialise the container", &error))
+            }
+            // Anything else says that it is beyond that point already.
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether it answers at this moment.
+    ///
+    /// # Errors
+    /// [`Error::EngineGone`] when it does not, or not soon.
+    pub(crate) async fn pulse(&self) -> Result<()> {
+        match timeout(FIRST_ANSWER, self.quick.ping()).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(self.error("say that it is there", &error)),
+            Err(_) => {
+                let reason = format!("no answer to a ping within {} s", FIRST_ANSWER.as_secs());
+                Err(Error::EngineGone { engine: self.kind.name(), reason })
+            }
+        }
+    }
+
+    /// The port's error for a refusal or silence.
+    pub(crate) fn error(&self, operation: &str, error: &bollard::errors::Error) -> Error {
+        failure::translate(self.kind, operation, error)
+    }
+}
+
+/// Puts right what bollard sends; see the module's documentation.
+fn adapt(mut request: BollardRequest, prefix: &str) -> BollardRequest {
+    let uri = request.uri().to_string();
+    let path = request.uri().path_and_query().map_or("", |path| path.as_str());
+    if !path.starts_with("/v1.")
+        && let Some(base) = uri.strip_suffix(path)
+        && let Ok(versioned) = format!("{base}{prefix}{path}").parse()
+    {
+        *request.uri_mut() = versioned;
+    }
+    if let Some(credentials) = request.headers_mut().get_mut("X-Registry-Auth") {
+        let safe: Vec<u8> = credentials.as_bytes().iter().map(|&byte| url_safe(byte)).collect();
+        if let Ok(safe) = safe.as_slice().try_into() {
+            *credentials = safe;
+        }
+    }
+    request
+}
+
+fn url_safe(byte: u8) -> u8 {
+    match byte {
+        b'+' => b'-',
+        b'/' => b'_',
+        other => other,
+    }
+}
+
+fn start_to_init(mut request: BollardRequest) -> BollardRequest {
+    let uri = request.uri().to_string();
+    if let Some((base, path)) = uri.split_once("/containers/")
+        && let Some(container) = path.split('/').next()
+        && let Ok(init) = format!("{base}/v4.0.0/libpod/containers/{container}/init").parse()
+    {
+        *request.uri_mut() = init;
+    }
+    request
+}
+
+/// Operating system and processor as Go names them (woodpecker.md 2.1).
+fn platform(os: Option<&str>, arch: Option<&str>) -> String {
+    let arch = match arch.unwrap_or("unknown") {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    format!("{}/{arch}", os.unwrap_or("linux"))
+}
+
+/// Where the engine is, and how it is spoken to.
+#[derive(Debug, PartialEq, Eq)]
+struct Place {
+    host: String,
+    certificates: Option<PathBuf>,
+    pinned: Option<String>,
+}
+
+impl Place {
+    /// Explicit setting, `DOCKER_HOST`, then the sockets that Docker and Podman usually have.
+    fn find(
+        settings: &DockerSettings,
+        variable: &dyn Fn(&str) -> Option<String>,
+        exists: &dyn Fn(&Path) -> bool,
+    ) -> Result<Self, String> {
+        let variable = |name| variable(name).filter(|value| !value.is_empty());
+        let explicit = settings.host.clone().or_else(|| variable("DOCKER_HOST"));
+        let host = match explicit {
+            Some(host) => host,
+            None => first_socket(&variable, exists)?,
+        };
+        let verify = settings
+            .tls_verify
+            .or_else(|| {
+                variable("DOCKER_TLS_VERIFY").map(|value| !matches!(value.as_str(), "0" | "false" | "no"))
+            })
+            .unwrap_or(true);
+        let certificates =
+            settings.cert_path.clone().or_else(|| variable("DOCKER_CERT_PATH").map(PathBuf::from));
+        Ok(Self {
+            host,
+            certificates: certificates.filter(|_| verify),
+            pinned: settings.api_version.clone().or_else(|| variable("DOCKER_API_VERSION")),
+        })
+    }
+
+    fn open(&self) -> Result<Client, String> {
+        let seconds = ANSWER.as_secs();
+        let opened = if let Some(path) = self.host.strip_prefix("unix://") {
+            Client::connect_with_unix(path, seconds, API_DEFAULT_VERSION)
+        } else if self.host.starts_with('/') {
+            Client::connect_with_unix(&self.host, seconds, API_DEFAULT_VERSION)
+        } else if self.host.starts_with("tcp://")
+            || self.host.starts_with("http://")
+            || self.host.starts_with("https://")
+        {
+            match &self.certificates {
+                Some(folder) => Client::connect_with_ssl(
+                    &self.host,
+                    &folder.join("key.pem"),
+                    &folder.join("cert.pem"),
+                    &folder.join("ca.pem"),
+                    seconds,
+                    API_DEFAULT_VERSION,
+                ),
+                None => Client::connect_with_http(&self.host, seconds, API_DEFAULT_VERSION),
+            }
+        } else {
+            return Err(format!(
+                "{:?} is no engine's address; use unix:///path or tcp://host:port",
+                self.host
+            ));
+        };
+        opened.map_err(|error| format!("{}: {}", self.host, failure::words(&error)))
+    }
+
+    /// The pinned version, or the newest that both sides know.
+    fn api_version(&self, server: Option<&str>, kind: EngineKind) -> Result<String> {
+        let asked = self.pinned.as_deref().or(server).unwrap_or_default();
+        let refused = |message| Error::Engine {
+            engine: kind.name(),
+            operation: "speak the Engine API 1.41 or a later one".to_owned(),
+            message,
+        };
+        let Some(version) = parse_version(asked) else {
+            return Err(refused(format!("{asked:?} is not a version")));
+        };
+        if version < OLDEST_API {
+            return Err(refused(format!("{asked} is all that is spoken")));
+        }
+        let ClientVersion { major_version, minor_version } = *API_DEFAULT_VERSION;
+        let (major, minor) = version.min((major_version, minor_version));
+        Ok(format!("{major}.{minor}"))
+    }
+}
+
+fn parse_version(text: &str) -> Option<(usize, usize)> {
+    let (major, minor) = text.split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+fn first_socket(
+    variable: &dyn Fn(&'static str) -> Option<String>,
+    exists: &dyn Fn(&Path) -> bool,
+) -> Result<String, String> {
+    let runtime = variable("XDG_RUNTIME_DIR").map(PathBuf::from);
+    let home = variable("HOME").map(PathBuf::from);
+    let candidates = [
+        Some(PathBuf::from("/var/run/docker.sock")),
+        runtime.as_ref().map(|folder| folder.join("podman/podman.sock")),
+        Some(PathBuf::from("/run/podman/podman.sock")),
+        runtime.as_ref().map(|folder| folder.join("docker.sock")),
+        home.map(|folder| folder.join(".docker/run/docker.sock")),
+    ];
+    let candidates: Vec<PathBuf> = candidates.into_iter().flatten().collect();
+    if let Some(socket) = candidates.iter().find(|socket| exists(socket)) {
+        return Ok(format!("unix://{}", socket.display()));
+    }
+    let tried: Vec<_> = candidates.iter().map(|socket| socket.display().to_string()).collect();
+    Err(format!("DOCKER_HOST is not set, and there is no socket at {}", tried.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn find(
+        settings: &DockerSettings,
+        variables: &[(&str, &str)],
+        sockets: &[&str],
+    ) -> Result<Place, String> {
+        let variable = |name: &str| {
+            let found = variables.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| (*value).to_owned())
+        };
+        Place::find(settings, &variable, &|path| sockets.iter().any(|socket| Path::new(socket) == path))
+    }
+
+    #[test]
+    fn an_explicit_host_wins_over_the_environment_and_that_over_sockets() {
+        let explicit = DockerSettings { host: Some("tcp://a:1".to_owned()), ..DockerSettings::default() };
+        let variables = [("DOCKER_HOST", "tcp://b:2"), ("XDG_RUNTIME_DIR", "/run/user/7")];
+        let sockets = ["/var/run/docker.sock", "/run/user/7/podman/podman.sock"];
+        let host = |settings: &DockerSettings, variables, sockets: &[&str]| {
+            find(settings, variables, sockets).unwrap().host
+        };
+        assert_eq!(host(&explicit, &variables, &sockets), "tcp://a:1");
+        let default = DockerSettings::default();
+        assert_eq!(host(&default, &variables, &sockets), "tcp://b:2");
+        assert_eq!(host(&default, &variables[1..], &sockets), "unix:///var/run/docker.sock");
+        assert_eq!(host(&default, &variables[1..], &sockets[1..]), "unix:///run/user/7/podman/podman.sock");
+    }
+
+    #[test]
+    fn no_engine_anywhere_says_where_it_was_looked_for() {
+        let reason = find(&DockerSettings::default(), &[("DOCKER_HOST", "")], &[]).unwrap_err();
+        assert!(
+            reason.contains("/var/run/docker.sock") && reason.contains("/run/podman/podman.sock"),
+            "{reason}"
+        );
+    }
+
+    #[test]
+    fn certificates_count_unless_tls_is_switched_off() {
+        let variables =
+            [("DOCKER_HOST", "tcp://b:2"), ("DOCKER_CERT_PATH", "/c"), ("DOCKER_TLS_VERIFY", "0")];
+        let default = DockerSettings::default();
+        assert_eq!(find(&default, &variables[..2], &[]).unwrap().certificates, Some("/c".into()));
+        assert_eq!(find(&default, &variables, &[]).unwrap().certificates, None);
+    }
+
+    #[test]
+    fn the_newest_common_version_is_spoken_and_an_old_one_refused() {
+        let place = |pinned: Option<&str>| Place {
+            host: String::new(),
+            certificates: None,
+            pinned: pinned.map(str::to_owned),
+        };
+        let version = |pinned, server| place(pinned).api_version(Some(server), EngineKind::Docker);
+        assert_eq!(version(None, "1.41").unwrap(), "1.41");
+        assert_eq!(version(None, "1.99").unwrap(), API_DEFAULT_VERSION.to_string());
+        assert_eq!(version(Some("1.42"), "1.45").unwrap(), "1.42");
+        for (pinned, server) in [(None, "1.40"), (Some("1.24"), "1.45"), (Some("new"), "1.45")] {
+            assert!(matches!(version(pinned, server), Err(Error::Engine { .. })));
+        }
+    }
+
+    // covers: woodpecker 7
+    #[test]
+    fn a_platform_is_written_as_go_writes_it() {
+        assert_eq!(platform(Some("linux"), Some("x86_64")), "linux/amd64");
+        assert_eq!(platform(Some("linux"), Some("aarch64")), "linux/arm64");
+        assert_eq!(platform(Some("linux"), Some("riscv64")), "linux/riscv64");
+    }
+}

@@ -1,0 +1,116 @@
+//! A step's output, read back from the engine's own log.
+//!
+//! **Positions.** A position counts the bytes of both streams together, from the start, in the log's own order, which never
+//! changes once written. Reading from a position is reading from the start and discarding.
+//!
+//! **Completeness.** Engines may end a followed log before its last lines: up to Docker 20.10, the end of the container and
+//! the last write race within the engine's follower. So the end of one pass is not believed. The log is opened again and
+//! read past what is known, and only a pass that brings nothing new, begun after the one before it had ended, is the end.
+//! A pass over the log of a container that has ended reads the finished file and has nothing to race with; one over a
+//! container that still runs simply goes on following. The price is one more call, and reading the log twice.
+
+use bollard::Docker as Client;
+use bollard::container::LogOutput;
+use bollard::errors::Error as EngineError;
+use bollard::query_parameters::LogsOptionsBuilder;
+use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream};
+use jobwright_backend::{Error, LogChunk, LogPosition, LogStream, Result, StreamKind};
+use jobwright_model::{Step, TaskUuid};
+
+use crate::Inner;
+use crate::engine::EngineKind;
+use crate::failure;
+
+impl Inner {
+    /// The output of `step` from `from` on.
+    pub(crate) async fn tail(&self, step: &Step, task: &TaskUuid, from: LogPosition) -> Result<LogStream> {
+        let engine = self.engine().await?;
+        let container =
+            self.container_of(step, task).await?.ok_or_else(|| Error::unknown_step(step, task))?;
+        let reader = Reader::new(engine.patient.clone(), engine.kind, container.id, from.get());
+        Ok(stream::unfold(reader, Reader::next).boxed())
+    }
+}
+
+/// Reads one container's log, pass after pass.
+struct Reader {
+    client: Client,
+    kind: EngineKind,
+    container: String,
+    pass: BoxStream<'static, Result<LogOutput, EngineError>>,
+    /// Bytes that the caller has, or does not want.
+    position: u64,
+    /// How many of these the present pass has still to bring.
+    known: u64,
+    /// Whether the present pass is the first, or brought something new.
+    worthwhile: bool,
+    over: bool,
+}
+
+impl Reader {
+    fn new(client: Client, kind: EngineKind, container: String, position: u64) -> Self {
+        let pass = open(&client, &container);
+        Self { client, kind, container, pass, position, known: position, worthwhile: true, over: false }
+    }
+
+    async fn next(mut self) -> Option<(Result<LogChunk>, Self)> {
+        while !self.over {
+            match self.pass.next().await {
+                Some(Ok(output)) => {
+                    if let Some(answer) = self.take(output) {
+                        return Some((answer, self));
+                    }
+                }
+                Some(Err(error)) => {
+                    self.over = true;
+                    return self.judge(&error).map(|error| (Err(error), self));
+                }
+                None if self.worthwhile => {
+                    self.pass = open(&self.client, &self.container);
+                    (self.known, self.worthwhile) = (self.position, false);
+                }
+                None => self.over = true,
+            }
+        }
+        None
+    }
+
+    /// The new part of a frame, if it has one.
+    fn take(&mut self, output: LogOutput) -> Option<Result<LogChunk>> {
+        let (stream, mut bytes) = match output {
+            LogOutput::StdOut { message } => (StreamKind::Stdout, message),
+            LogOutput::StdErr { message } => (StreamKind::Stderr, message),
+            LogOutput::StdIn { .. } | LogOutput::Console { .. } => {
+                self.over = true;
+                return Some(Err(Error::EngineGone {
+                    engine: self.kind.name(),
+                    reason: format!("the log of container {} broke off within a frame", self.container),
+                }));
+            }
+        };
+        let length = bytes.len() as u64;
+        if length <= self.known {
+            self.known -= length;
+            return None;
+        }
+        let bytes = bytes.split_off(usize::try_from(self.known).unwrap_or(usize::MAX).min(bytes.len()));
+        self.known = 0;
+        self.position += bytes.len() as u64;
+        self.worthwhile = true;
+        Some(Ok(LogChunk { stream, bytes, next: LogPosition::new(self.position) }))
+    }
+
+    /// The step's destruction ends its log; anything else is an error.
+    fn judge(&self, error: &EngineError) -> Option<Error> {
+        let destroyed = failure::is_absent(error)
+            || failure::is_being_removed(error)
+            || failure::status(error) == Some(409);
+        (!destroyed).then(|| failure::translate(self.kind, "read the container's log", error))
+    }
+}
+
+fn open(client: &Client, container: &str) -> BoxStream<'static, Result<LogOutput, EngineError>> {
+    let options = LogsOptionsBuilder::new().follow(true).stdout(true).stderr(true).build();
+    client.logs(container, Some(options)).boxed()
+}

@@ -1,0 +1,149 @@
+//! `backend_options.docker` of a step: what only this backend understands. Unknown keys are errors, never ignored.
+
+use jobwright_backend::{Error, Result};
+use jobwright_model::Step;
+use serde_json::Value;
+
+/// The keys that are understood, for the error that names them.
+const KNOWN: &str = "user, memory, cpus, shm_size, pids_limit, publish, platform";
+
+/// What a step asks of this backend alone.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Options {
+    /// User, or user and group, as whom the step runs; names or numbers.
+    pub(crate) user: Option<String>,
+    /// Most memory in bytes.
+    pub(crate) memory: Option<i64>,
+    /// Processors in billionths.
+    pub(crate) nano_cpus: Option<i64>,
+    /// Size of /dev/shm in bytes.
+    pub(crate) shm_size: Option<i64>,
+    /// Most processes and threads.
+    pub(crate) pids_limit: Option<i64>,
+    /// Publish the step's ports at the same numbers of the engine host's loopback address.
+    pub(crate) publish: bool,
+    /// The platform of the image, `linux/arm64`.
+    pub(crate) platform: Option<String>,
+}
+
+impl Options {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// [`Error::InvalidStep`] that names the key, what was found and what would be right.
+    pub(crate) fn of(step: &Step) -> Result<Self> {
+        let mut options = Self::default();
+        let Some(given) = step.backend_options.get("docker").filter(|given| !given.is_null()) else {
+            return Ok(options);
+        };
+        let wrong = |rule: String| Error::invalid_step(step, format!("backend_options.docker{rule}"));
+        let Some(given) = given.as_object() else {
+            return Err(wrong(format!(" is not an object; its keys are {KNOWN}")));
+        };
+        for (key, value) in given {
+            options.take(key, value).map_err(|rule| wrong(format!(".{key} {rule}")))?;
+        }
+        Ok(options)
+    }
+
+    fn take(&mut self, key: &str, value: &Value) -> Result<(), String> {
+        let text = || value.as_str().map(str::to_owned).filter(|text| !text.is_empty());
+        let size = || bytes(value).ok_or("is not a size in bytes (536870912 or \"512m\")");
+        match key {
+            "user" => self.user = Some(text().ok_or("is not a user (\"1000:1000\" or \"nobody\")")?),
+            "memory" => self.memory = Some(size()?),
+            "shm_size" => self.shm_size = Some(size()?),
+            "cpus" => {
+                self.nano_cpus =
+                    Some(processors(value).ok_or("is not a number of processors (0.5 or \"2\")")?)
+            }
+            "pids_limit" => {
+                let limit = value.as_i64().filter(|limit| *limit > 0);
+                self.pids_limit = Some(limit.ok_or("is not a whole number above 0")?);
+            }
+            "publish" => self.publish = value.as_bool().ok_or("is neither true nor false")?,
+            "platform" => self.platform = Some(text().ok_or("is not a platform (\"linux/arm64\")")?),
+            _ => return Err(format!("is not known; the keys are {KNOWN}")),
+        }
+        Ok(())
+    }
+}
+
+/// A number of processors, as a number or a text, in billionths.
+fn processors(value: &Value) -> Option<i64> {
+    let number = value.as_f64().or_else(|| value.as_str()?.parse().ok())?;
+    (number >= 0.001 && number <= 4096.0).then(|| (number * 1e9).round() as i64)
+}
+
+/// A number of bytes, or a text with one of the units `b k m g` (powers of 1024).
+fn bytes(value: &Value) -> Option<i64> {
+    let bytes = match value.as_str() {
+        Some(text) => {
+            let text = text.trim().to_ascii_lowercase();
+            let text = text.strip_suffix("ib").or_else(|| text.strip_suffix('b')).unwrap_or(&text);
+            let (number, unit) = match text.as_bytes().last()? {
+                b'k' => (&text[..text.len() - 1], 1 << 10),
+                b'm' => (&text[..text.len() - 1], 1 << 20),
+                b'g' => (&text[..text.len() - 1], 1 << 30),
+                _ => (text, 1),
+            };
+            number.parse::<i64>().ok()?.checked_mul(unit)?
+        }
+        None => value.as_i64()?,
+    };
+    Some(bytes).filter(|bytes| *bytes > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use jobwright_model::StepUuid;
+    use serde_json::json;
+
+    use super::*;
+
+    fn options(value: Value) -> Result<Options> {
+        let mut step = Step::new("build", StepUuid::new("s1").unwrap());
+        step.backend_options.insert("docker".to_owned(), value);
+        Options::of(&step)
+    }
+
+    #[test]
+    fn every_option_is_read() {
+        let given = json!({
+            "user": "1000:1000", "memory": "512m", "cpus": "1.5", "shm_size": 4096, "pids_limit": 50, "publish": true,
+            "platform": "linux/arm64",
+        });
+        let expected = Options {
+            user: Some("1000:1000".to_owned()),
+            memory: Some(512 << 20),
+            nano_cpus: Some(1_500_000_000),
+            shm_size: Some(4096),
+            pids_limit: Some(50),
+            publish: true,
+            platform: Some("linux/arm64".to_owned()),
+        };
+        assert_eq!(options(given).unwrap(), expected);
+        assert_eq!(options(Value::Null).unwrap(), Options::default());
+    }
+
+    #[test]
+    fn what_is_not_understood_is_an_error_that_names_it() {
+        for (given, named) in [
+            (json!({"usr": "x"}), "usr"),
+            (json!({"usr": "x"}), "pids_limit"),
+            (json!({"user": 5}), "user"),
+            (json!({"memory": "lots"}), "memory"),
+            (json!({"memory": "99999999999g"}), "memory"),
+            (json!({"memory": -1}), "memory"),
+            (json!({"cpus": -1}), "cpus"),
+            (json!({"publish": "yes"}), "publish"),
+            (json!([]), "backend_options.docker"),
+        ] {
+            let error = options(given).unwrap_err();
+            assert!(
+                matches!(error, Error::InvalidStep { .. }) && error.to_string().contains(named),
+                "{error}"
+            );
+        }
+    }
+}
