@@ -58,14 +58,18 @@ fn try_command(setting: &Setting, command: &str) -> Result<Option<String>> {
     {
         // This is what runs now; it must not run itself again, but it must be a command that exists.
         crate::Command::try_parse_from(["xtask"].into_iter().chain(arguments.iter().map(String::as_str)))?;
-        return Ok(Some("read, not run: it is this command itself".to_owned()));
+        println!("`{command}` is read, not run: it is what runs now");
+        return Ok(None);
     }
     if words.iter().any(|word| word == "clone" || word == "cd") {
         return Ok(Some("this is a clone already".to_owned()));
     }
     let shell = find_program("bash").unwrap_or_else(|| "/bin/sh".into());
+    let state = tempfile::tempdir()?;
     let mut run = std::process::Command::new(shell);
     run.args(["-c", command]).current_dir(repository::root()).envs(command_environment(setting));
+    // A stranger has no such variable: the program must find its shim by itself. Only its state is kept apart.
+    run.env_remove("JOBWRIGHT_SHIM").env("JOBWRIGHT_STATE_DIR", state.path());
     let status = processes::run(&mut run, LIMIT, |line| println!("{line}"))?;
     if status.success() { Ok(None) } else { anyhow::bail!("ended with {status}") }
 }
