@@ -5,6 +5,8 @@
 //! without an end frame is still written to, or its shim died. A frame that is only partly there is not there yet.
 //! Byte offsets of frames are exact positions: a reader may go on from any of them.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::ShimError;
@@ -48,6 +50,12 @@ pub struct StartInfo {
     pub boot_id: String,
     /// The value of [`crate::protocol::TOKEN_VARIABLE`].
     pub token: String,
+    /// What people call the step.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub label: String,
+    /// The directory that its shim serves; absent under `--stdio`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shim: Option<PathBuf>,
 }
 
 /// A frame without its time.
@@ -238,6 +246,8 @@ mod tests {
                 start_time: 34,
                 boot_id: "b".into(),
                 token: "k".into(),
+                label: String::new(),
+                shim: None,
             }),
             Frame::Data { stream: Stream::Stdout, bytes: b"one" },
             Frame::Data { stream: Stream::Stderr, bytes: b"" },

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::record::{EndedBy, ExitRecord, Instants};
+use crate::record::{EndedBy, ExitRecord, Instants, StepFiles};
 
 /// The newest protocol that this build speaks.
 pub const PROTOCOL: u32 = 1;
@@ -117,8 +117,12 @@ pub struct StartOrder {
     pub env: BTreeMap<String, String>,
     /// Absolute path of the directory to start in.
     pub cwd: PathBuf,
-    /// Absolute path of an existing folder for `output` and `exit.json`.
-    pub dir: PathBuf,
+    /// Where the step's output and exit record will be; neither must be there yet.
+    #[serde(flatten)]
+    pub files: StepFiles,
+    /// What people call the step; kept with its output for whoever finds that.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub label: String,
     /// Run as another user; needs a privileged shim.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_as: Option<RunAs>,
@@ -159,7 +163,8 @@ impl StartOrder {
             argv: argv.into_iter().map(Into::into).collect(),
             env: BTreeMap::new(),
             cwd: dir.clone(),
-            dir,
+            files: StepFiles::in_folder(dir),
+            label: String::new(),
             run_as: None,
             limits: Vec::new(),
             cgroups: Vec::new(),
@@ -293,8 +298,9 @@ pub enum Notice {
 pub struct StepStatus {
     /// The step's name.
     pub step: StepId,
-    /// The step's folder.
-    pub dir: PathBuf,
+    /// Where its files are.
+    #[serde(flatten)]
+    pub files: StepFiles,
     /// Its first process.
     pub pid: u32,
     /// That process's start time in clock ticks since boot.

@@ -3,7 +3,8 @@
 //! Both are written beside their place and renamed, so they are complete or absent. The step's output is framed and
 //! lives in [`crate::frame`].
 
-use std::path::Path;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -12,12 +13,44 @@ use crate::error::ShimError;
 use crate::identity::ProcessIdentity;
 use crate::protocol::StepId;
 
-/// The exit record's file name in a step's folder.
-pub const EXIT_FILE: &str = "exit.json";
-/// The output's file name in a step's folder.
-pub const OUTPUT_FILE: &str = "output";
 /// The shim's own record in its directory.
 pub const SHIM_FILE: &str = "shim.json";
+
+/// Where a step's two files are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepFiles {
+    /// Absolute path of an existing folder.
+    pub dir: PathBuf,
+    /// What the files' names begin with, so that steps may share a folder; empty for a folder of the step's own.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub stem: String,
+}
+
+impl StepFiles {
+    /// The files of a step that has a folder of its own.
+    pub fn in_folder(dir: impl Into<PathBuf>) -> Self {
+        Self { dir: dir.into(), stem: String::new() }
+    }
+
+    /// The framed output: `output`, or `STEM.output`.
+    pub fn output(&self) -> PathBuf {
+        self.file("output")
+    }
+
+    /// The exit record: `exit.json`, or `STEM.exit.json`.
+    pub fn exit(&self) -> PathBuf {
+        self.file("exit.json")
+    }
+
+    /// Where the exit record's space is set aside until it is written.
+    pub fn exit_draft(&self) -> PathBuf {
+        self.file("exit.json.tmp")
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.dir.join(if self.stem.is_empty() { name.to_owned() } else { format!("{}.{name}", self.stem) })
+    }
+}
 
 /// One moment on two clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,8 +158,8 @@ pub struct ExitRecord {
 
 impl ExitRecord {
     /// Reads a step's record; `None` when there is none (yet).
-    pub fn read(step_dir: &Path) -> Result<Option<Self>, ShimError> {
-        read_json(&step_dir.join(EXIT_FILE))
+    pub fn read(files: &StepFiles) -> Result<Option<Self>, ShimError> {
+        read_json(&files.exit())
     }
 }
 
@@ -152,7 +185,9 @@ impl ShimRecord {
 fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, ShimError> {
     let text = match std::fs::read(path) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
         Err(source) => return Err(ShimError::File { path: path.to_owned(), source }),
     };
     serde_json::from_slice(&text)

@@ -7,6 +7,7 @@ mod support;
 use std::process::Command;
 
 use jobwright_shim::frame::Stream;
+use jobwright_shim::record::StepFiles;
 use jobwright_shim::{Answer, ExitRecord, ExitStatus, Order, StepId};
 use support::{Fixture, until};
 
@@ -121,7 +122,7 @@ fn a_full_disk_costs_output_but_neither_the_step_nor_its_exit() {
     let work = shim.root.path().join("work");
     std::fs::create_dir(&work).unwrap();
     let step = shim.sh_with("step", script, |order| {
-        order.dir = disk.0.join("step");
+        order.files.dir = disk.0.join("step");
         order.cwd = work.clone();
         order.argv[2] = format!("mkfifo go; {script}");
     });
@@ -135,7 +136,7 @@ fn a_full_disk_costs_output_but_neither_the_step_nor_its_exit() {
     assert_eq!(exit.status, ExitStatus::Code(6));
     assert!(exit.output.lost > 3_000_000, "{:?}", exit.output);
     let output = until("the end mark", || {
-        Some(support::Output::read(&step.dir)).filter(|output| output.end.is_some())
+        Some(support::Output::read(&step.files)).filter(|output| output.end.is_some())
     });
     assert_eq!(output.gaps, exit.output.lost);
     let text = output.of(Stream::Stdout);
@@ -153,11 +154,11 @@ fn on_a_disk_that_stays_full_the_exit_is_still_recorded() {
     let dir = disk.0.join("step");
     std::fs::create_dir(&dir).unwrap();
     let order = shim.order("step", &["sh", "-c", "head -c 5000000 /dev/zero; exit 8"]);
-    let order = jobwright_shim::StartOrder { dir: dir.clone(), ..order };
+    let order = jobwright_shim::StartOrder { files: StepFiles::in_folder(&dir), ..order };
     assert!(matches!(shim.client.start(order).unwrap(), Answer::Started { .. }));
     let id = StepId::new("step");
     assert_eq!(shim.client.wait(&id).unwrap().status, ExitStatus::Code(8));
-    let record = ExitRecord::read(&dir).unwrap().expect("the space was set aside");
+    let record = ExitRecord::read(&StepFiles::in_folder(&dir)).unwrap().expect("the space was set aside");
     assert_eq!(record.status, ExitStatus::Code(8));
     assert!(record.output.lost > 3_000_000);
     // What never got its end mark can still be cleared away.
@@ -173,7 +174,10 @@ fn no_step_starts_on_a_disk_without_room() {
     std::fs::create_dir(&dir).unwrap();
     let _ = std::fs::write(disk.0.join("filler"), vec![1; 2 << 20]);
     let order = shim.order("step", &["true"]);
-    let error = shim.client.start(jobwright_shim::StartOrder { dir: dir.clone(), ..order }).unwrap_err();
+    let error = shim
+        .client
+        .start(jobwright_shim::StartOrder { files: StepFiles::in_folder(&dir), ..order })
+        .unwrap_err();
     assert!(error.to_string().contains("No space left"), "{error}");
     assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 0);
 }

@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use jobwright_shim::record::ShimRecord;
+use jobwright_shim::record::{ShimRecord, StepFiles};
 use jobwright_shim::{
     Client, ExitRecord, ExitStatus, Order, Refusal, ShimDir, ShimError, StartOrder, StepId, socket,
 };
@@ -43,12 +43,15 @@ fn the_kill_of_the_owner_costs_nothing() {
     owner.kill().unwrap();
     owner.wait().unwrap();
     let dir = root.path().join("step");
-    assert!(ExitRecord::read(&dir).unwrap().is_none(), "the step ended before the owner was killed");
+    assert!(
+        ExitRecord::read(&StepFiles::in_folder(&dir)).unwrap().is_none(),
+        "the step ended before the owner was killed"
+    );
     let mut adopter = Client::connect(&root.path().join("shim")).unwrap();
     let exit = adopter.wait(&StepId::new("step")).unwrap();
     assert_eq!(exit.status, ExitStatus::Code(5));
     let lines: String = (1..=200).map(|i| format!("line {i}\n")).collect();
-    assert_eq!(Output::read(&dir).stdout(), lines);
+    assert_eq!(Output::read(&StepFiles::in_folder(&dir)).stdout(), lines);
     adopter.call(Order::Shutdown { grace_ms: 0 }).unwrap();
 }
 
@@ -87,7 +90,10 @@ fn it_ends_by_itself_when_nobody_needs_it_and_cleans_up() {
         Client::connect(other.shim_dir().path()).unwrap()
     };
     until("the shim ended", || (!is_alive(pid)).then_some(()));
-    assert!(ExitRecord::read(&root).unwrap().is_some(), "it left before the step ended");
+    assert!(
+        ExitRecord::read(&StepFiles::in_folder(&root)).unwrap().is_some(),
+        "it left before the step ended"
+    );
     assert!(!dir.is_alive().unwrap());
     assert!(!dir.path().join(socket::SOCKET_FILE).exists());
     assert!(ShimRecord::read(dir.path()).unwrap().is_none());
@@ -116,7 +122,7 @@ fn when_the_shim_is_killed_its_steps_die_and_have_no_exit() {
     let pid = shim.client.shim_pid();
     assert!(Command::new("kill").args(["-KILL", &pid.to_string()]).status().unwrap().success());
     until("the step died", || (!is_alive(step.pid)).then_some(()));
-    assert!(ExitRecord::read(&step.dir).unwrap().is_none());
+    assert!(ExitRecord::read(&step.files).unwrap().is_none());
     assert!(step.output().end.is_none());
     assert!(!shim.shim_dir().is_alive().unwrap());
     assert!(matches!(shim.client.list(), Err(ShimError::Gone)));
@@ -138,7 +144,7 @@ fn terminate_stops_the_steps_in_order() {
     let pid = shim.client.shim_pid();
     assert!(Command::new("kill").arg(pid.to_string()).status().unwrap().success());
     until("the shim ended", || (!is_alive(pid)).then_some(()));
-    let exit = ExitRecord::read(&step.dir).unwrap().unwrap();
+    let exit = ExitRecord::read(&step.files).unwrap().unwrap();
     assert_eq!(exit.status, ExitStatus::Code(9));
     assert_eq!(exit.ended_by, Some(jobwright_shim::record::EndedBy::Shutdown));
 }

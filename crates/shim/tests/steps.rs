@@ -19,7 +19,7 @@ fn output_exit_code_times_and_usage_are_written() {
         shim.sh("step", "echo one; echo two >&2; i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; exit 7");
     let exit = shim.client.wait(&step.id).unwrap();
     assert_eq!(exit.status, ExitStatus::Code(7));
-    assert_eq!(ExitRecord::read(&step.dir).unwrap().unwrap(), exit);
+    assert_eq!(ExitRecord::read(&step.files).unwrap().unwrap(), exit);
     assert!(exit.output.complete && exit.output.lost == 0);
     assert!(exit.finished.since(&exit.started).as_micros() > 0);
     assert!(exit.usage.user_us + exit.usage.system_us > 0);
@@ -27,7 +27,7 @@ fn output_exit_code_times_and_usage_are_written() {
     let output = step.output();
     assert_eq!((output.stdout(), output.stderr()), ("one\n".into(), "two\n".into()));
     assert_eq!(output.end, Some(OutputEnd::Eof));
-    let mode = |name: &str| step.dir.join(name).metadata().unwrap().permissions().mode() & 0o777;
+    let mode = |name: &str| step.files.dir.join(name).metadata().unwrap().permissions().mode() & 0o777;
     assert_eq!((mode("output"), mode("exit.json")), (0o600, 0o600));
 }
 
@@ -39,7 +39,7 @@ fn the_two_streams_keep_their_order_when_they_are_apart_in_time() {
         .sh("step", "mkfifo go; for i in 1 2 3; do echo out$i; read x <go; echo err$i >&2; read x <go; done");
     for count in 1..=6 {
         until("the next line", || (step.output().frames.len() == count).then_some(()));
-        std::fs::write(step.dir.join("go"), "\n").unwrap();
+        std::fs::write(step.files.dir.join("go"), "\n").unwrap();
     }
     let streams: Vec<Stream> = step.whole_output().frames.into_iter().map(|(stream, _)| stream).collect();
     assert_eq!(streams, [Stream::Stdout, Stream::Stderr].repeat(3));
@@ -136,7 +136,7 @@ fn each_way_not_to_start_has_its_name_and_leaves_nothing() {
         ),
         ("file-cwd", vec!["true"], |order| order.cwd = "/etc/passwd".into(), StartProblem::DirectoryMissing),
         ("relative", vec!["true"], |order| order.cwd = "here".into(), StartProblem::Order),
-        ("no-folder", vec!["true"], |order| order.dir = "/no/such/folder".into(), StartProblem::Folder),
+        ("no-folder", vec!["true"], |order| order.files.dir = "/no/such/folder".into(), StartProblem::Folder),
         ("empty", vec![], same, StartProblem::Order),
         ("nul", vec!["true", "a\0b"], same, StartProblem::Order),
         ("cgroup", vec!["true"], |order| order.cgroups.push("/no/cgroup".into()), StartProblem::Cgroup),
@@ -188,13 +188,13 @@ fn a_grandchild_that_holds_the_pipe_does_not_delay_the_exit() {
     let exit = shim.client.wait(&step.id).unwrap();
     assert_eq!(exit.status, ExitStatus::Code(0));
     assert!(!exit.output.complete);
-    assert_eq!(ExitRecord::read(&step.dir).unwrap().unwrap(), exit);
+    assert_eq!(ExitRecord::read(&step.files).unwrap().unwrap(), exit);
     assert!(step.output().end.is_none());
     let refused = shim.client.forget(&step.id).unwrap_err();
     assert!(matches!(refused.refusal(), Some(Refusal::StillRunning { .. })));
     shim.client.call(jobwright_shim::Order::CloseOutput { step: step.id.clone() }).unwrap();
     assert_eq!(step.output().end, Some(OutputEnd::Closed));
-    let record = ExitRecord::read(&step.dir).unwrap().unwrap();
+    let record = ExitRecord::read(&step.files).unwrap().unwrap();
     assert!(record.output.complete, "the record was not written again");
     assert!(!shim.client.stop(&step.id, support::GENEROUS).unwrap());
     assert!(step.processes().is_empty());
@@ -218,10 +218,38 @@ fn a_deadline_is_kept_without_an_owner() {
         order.deadline_ms = Some(300);
         order.grace_ms = 100;
     });
-    let exit = until("the deadline was kept", || ExitRecord::read(&step.dir).unwrap());
+    let exit = until("the deadline was kept", || ExitRecord::read(&step.files).unwrap());
     assert_eq!(exit.ended_by, Some(EndedBy::Deadline));
     assert_eq!(exit.status, ExitStatus::Signal { number: 9, core_dumped: false });
     let took = exit.finished.since(&exit.started).as_millis();
     assert!((400..5000).contains(&took), "{took} ms");
     shim.client.list().unwrap();
+}
+
+#[test]
+fn steps_may_share_a_folder_and_say_what_they_are_called() {
+    use jobwright_shim::frame::{Frame, FrameReader};
+    let mut shim = Fixture::new();
+    let change = |stem: &'static str| {
+        move |order: &mut StartOrder| {
+            order.files.stem = stem.into();
+            order.label = format!("the {stem} step");
+        }
+    };
+    let (one, two) = (shim.sh_with("shared", "echo one", change("one")), {
+        let mut order = shim.order("shared", &["sh", "-c", "echo two"]);
+        order.step = jobwright_shim::StepId::new("another");
+        change("two")(&mut order);
+        let files = order.files.clone();
+        shim.client.start(order).unwrap();
+        files
+    });
+    shim.client.wait(&one.id).unwrap();
+    shim.client.wait(&jobwright_shim::StepId::new("another")).unwrap();
+    assert_eq!(support::Output::read(&one.files).stdout(), "one\n");
+    assert_eq!(support::Output::read(&two).stdout(), "two\n");
+    let mut reader = FrameReader::at(0);
+    reader.push(&std::fs::read(two.output()).unwrap());
+    let Some(Frame::Start(info)) = reader.next_frame().unwrap().map(|placed| placed.frame) else { panic!() };
+    assert_eq!((info.label.as_str(), info.shim.as_deref()), ("the two step", Some(shim.shim_dir().path())));
 }

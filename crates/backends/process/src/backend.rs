@@ -1,8 +1,9 @@
 //! The backend itself: the port's methods, each a few lines over the module that does it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use globset::Glob;
@@ -12,6 +13,7 @@ use jobwright_backend::{
 };
 use jobwright_journal::StateDir;
 use jobwright_model::{Step, StepExit, TaskUuid, Workflow};
+use jobwright_shim::StepId;
 use jobwright_workspace::{Globs, PackOptions, Selection, UnpackOptions, list_globs, pack, unpack};
 
 use crate::place::{TaskPlace, TaskRecord, make_private_all};
@@ -35,6 +37,8 @@ pub struct ProcessBackend {
     host_environment: BTreeMap<String, String>,
     shims: Shims,
     watcher: Watcher,
+    /// Steps that were prepared and not destroyed, so that a second time is an error.
+    prepared: Mutex<HashSet<StepId>>,
 }
 
 impl ProcessBackend {
@@ -48,7 +52,15 @@ impl ProcessBackend {
             .unwrap_or_else(|| Path::new("/var/tmp").join(format!("jobwright-{}", state.owner())));
         let host_environment = environment::from_host(&settings.host_environment, settings.run_as.is_some());
         let shims = Shims::new(root.join("shims"), settings.shim.clone());
-        Self { root, shared_work, settings, host_environment, shims, watcher: Watcher::default() }
+        Self {
+            root,
+            shared_work,
+            settings,
+            host_environment,
+            shims,
+            watcher: Watcher::default(),
+            prepared: Mutex::default(),
+        }
     }
 
     fn task(&self, task: &TaskUuid) -> TaskPlace {
@@ -59,12 +71,16 @@ impl ProcessBackend {
         self.root.join("uids")
     }
 
+    fn prepared(&self) -> MutexGuard<'_, HashSet<StepId>> {
+        self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Where a new task's things will lie.
     fn plan(&self, place: &TaskPlace) -> Result<TaskRecord> {
         let Some(choice) = self.settings.run_as else {
-            let work = place.dir.join("work");
-            let workspace = self.settings.in_place.clone().unwrap_or_else(|| work.join("workspace"));
-            return Ok(TaskRecord { work, workspace, owner: None });
+            let record = place.default_record();
+            let workspace = self.settings.in_place.clone().unwrap_or(record.workspace);
+            return Ok(TaskRecord { workspace, ..record });
         };
         if self.settings.in_place.is_some() {
             let what = "working in place as another user, who may not be allowed to".to_owned();
@@ -142,11 +158,10 @@ impl Backend for ProcessBackend {
     }
 
     async fn prepare_step(&self, step: &Step, task: &TaskUuid, _progress: &dyn Progress) -> Result<()> {
-        if prepare(&self.task(task), step)?.is_new() {
-            Ok(())
-        } else {
-            Err(Error::AlreadyStarted(step.uuid.clone()))
-        }
+        let place = self.task(task);
+        prepare(&place, step)?;
+        let id = place.step(&step.uuid).id;
+        if self.prepared().insert(id) { Ok(()) } else { Err(Error::AlreadyStarted(step.uuid.clone())) }
     }
 
     async fn start_step(&self, step: &Step, task: &TaskUuid) -> Result<()> {
@@ -170,7 +185,8 @@ impl Backend for ProcessBackend {
             Err(error) => return Err(error),
         };
         let step_place = place.step(&step.uuid);
-        destroy::destroy_step(&self.shims, self.settings.grace(), &step_place, Some(&record)).await?;
+        destroy::destroy_step(&self.shims, self.settings.grace(), &step_place, &record).await?;
+        self.prepared().remove(&step_place.id);
         if step.environment.contains_key(NETRC_VARIABLE) {
             // The credentials were this step's, not the task's. The script may not have come to write them.
             let _ = fs::remove_file(record.home().join(".netrc"));
@@ -180,6 +196,8 @@ impl Backend for ProcessBackend {
 
     async fn destroy_workflow(&self, _workflow: &Workflow, task: &TaskUuid) -> Result<()> {
         let place = self.task(task);
+        let prefix = format!("{task}/");
+        self.prepared().retain(|step| !step.as_str().starts_with(&prefix));
         destroy::destroy_task(&self.shims, self.settings.grace(), &place, self.settings.run_as, &self.uids())
             .await
     }

@@ -1,7 +1,6 @@
 //! Ending steps and removing what they and their task took. Everything here may be done again, after any interruption.
 
 use std::fs;
-use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,37 +14,39 @@ use crate::backend::NAME;
 use crate::leftovers;
 use crate::place::{StepPlace, TaskPlace, TaskRecord};
 use crate::run_as::{RunAsChoice, release_all_of};
-use crate::shims::{Shims, does_not_answer};
+use crate::shims::{Shims, Whereabouts, does_not_answer};
 
-/// Ends a step and removes its folder.
+/// From this length on, freeing an output takes the system long enough to do it elsewhere.
+const LARGE: u64 = 16 << 20;
+
+/// Ends a step and removes its files.
 pub(crate) async fn destroy_step(
     shims: &Shims,
     grace: Duration,
     place: &StepPlace,
-    record: Option<&TaskRecord>,
+    record: &TaskRecord,
 ) -> Result<()> {
-    if !place.dir.exists() {
-        return Ok(());
-    }
     end(shims, grace, place).await?;
-    let (dir, script) = (place.dir.clone(), record.map(|record| record.script(&place.uuid)));
-    // Off this thread: the system takes its time to free a large output.
-    let removed = tokio::task::spawn_blocking(move || {
-        if let Some(script) = script {
-            remove_if_there(fs::remove_file(script))?;
-        }
-        remove_if_there(fs::remove_dir_all(dir))
-    });
-    let removed = removed.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
-    removed.map_err(|error| Error::io(format!("removing what step {} took", place.id), error))
+    let is_large = fs::metadata(place.files.output()).is_ok_and(|output| output.len() >= LARGE);
+    let removed = if is_large {
+        let (place, record) = (place.clone(), record.clone());
+        let removed = tokio::task::spawn_blocking(move || place.remove(&record)).await;
+        removed.unwrap_or_else(|error| Err(std::io::Error::other(error)))
+    } else {
+        place.remove(record)
+    };
+    removed.map_err(|error| Error::io(format!("removing what step {} took", place.id), error))?;
+    shims.forget(&place.id);
+    Ok(())
 }
 
 /// Ends all processes of a step, through its shim or, when that is dead, by the mark they carry.
 async fn end(shims: &Shims, grace: Duration, place: &StepPlace) -> Result<()> {
     loop {
-        let Some(start) = place.start()? else { return Ok(()) };
-        let Some(link) = shims.find(&start.shim).await? else {
-            return leftovers::end(place, grace).await;
+        let link = match shims.locate(place).await? {
+            Whereabouts::Under(link) => link,
+            Whereabouts::Gone => return leftovers::end(place, grace).await,
+            Whereabouts::Nowhere => return Ok(()),
         };
         let grace_ms = grace.as_millis().try_into().unwrap_or(u64::MAX);
         let stop = Order::Stop { step: place.id.clone(), grace_ms, forget: true };
@@ -80,12 +81,14 @@ pub(crate) async fn destroy_task(
         Err(Error::UnknownTask(_)) => None,
         Err(error) => return Err(error),
     };
-    let steps = task.steps()?;
-    let ended = join_all(steps.iter().map(|step| destroy_step(shims, grace, step, record.as_ref()))).await;
-    ended.into_iter().collect::<Result<Vec<()>>>()?;
     let released = match &record {
         Some(record) => {
-            remove_tree(&record.work).await?;
+            let steps = task.steps()?;
+            let ended = join_all(steps.iter().map(|step| destroy_step(shims, grace, step, record))).await;
+            ended.into_iter().collect::<Result<Vec<()>>>()?;
+            if record.work != task.dir {
+                remove_tree(&record.work).await?;
+            }
             record.owner().map_or(Ok(()), |owner| run_as.unwrap_or(RunAsChoice::Auto).release(owner, uids))
         }
         None => release_all_of(&task.task, uids),
@@ -96,11 +99,4 @@ pub(crate) async fn destroy_task(
 
 async fn remove_tree(path: &Path) -> Result<()> {
     offload::remove_tree(path).await.map(drop).map_err(|error| Error::Workspace(error.to_string()))
-}
-
-fn remove_if_there(result: std::io::Result<()>) -> std::io::Result<()> {
-    match result {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }

@@ -8,11 +8,10 @@ use std::path::Path;
 use jobwright_backend::{DiscoveredStep, DiscoveredWorkflow, Error, Result};
 use jobwright_model::{Step, TaskUuid};
 use jobwright_shim::protocol::Order;
-use jobwright_shim::record::EXIT_FILE;
 use jobwright_shim::{Answer, ShimError, StepStatus};
 
-use crate::place::{StartRecord, StepPlace, TaskPlace};
-use crate::shims::{Shims, does_not_answer};
+use crate::place::{StepPlace, TaskPlace};
+use crate::shims::{Shims, Whereabouts, does_not_answer};
 
 /// Every task with at least one running step.
 pub(crate) async fn discover(root: &Path, shims: &Shims) -> Result<Vec<DiscoveredWorkflow>> {
@@ -20,10 +19,11 @@ pub(crate) async fn discover(root: &Path, shims: &Shims) -> Result<Vec<Discovere
     for task in tasks(root)? {
         let mut steps = Vec::new();
         for place in task.steps()? {
-            let Some((start, status)) = look_up(shims, &place).await? else { continue };
+            let Some(status) = look_up(shims, &place).await? else { continue };
             if status.exit.is_none() {
                 let container_id = format!("{}-{}", status.pid, status.start_time);
-                steps.push(DiscoveredStep { uuid: place.uuid, name: start.name, container_id });
+                let name = place.start()?.map(|start| start.label).unwrap_or_default();
+                steps.push(DiscoveredStep { uuid: place.uuid, name, container_id });
             }
         }
         if !steps.is_empty() {
@@ -50,12 +50,11 @@ fn tasks(root: &Path) -> Result<Vec<TaskPlace>> {
     Ok(tasks)
 }
 
-/// What was noted of the step's start and what its shim says of it; `None` when one of them is not there.
-async fn look_up(shims: &Shims, place: &StepPlace) -> Result<Option<(StartRecord, StepStatus)>> {
-    let Some(start) = place.start()? else { return Ok(None) };
-    let Some(link) = shims.find(&start.shim).await? else { return Ok(None) };
+/// What the step's shim says of it; `None` when there is none.
+async fn look_up(shims: &Shims, place: &StepPlace) -> Result<Option<StepStatus>> {
+    let Whereabouts::Under(link) = shims.locate(place).await? else { return Ok(None) };
     match link.call(Order::Status { step: place.id.clone() }).await {
-        Ok(Answer::Status(status)) => Ok(Some((start, *status))),
+        Ok(Answer::Status(status)) => Ok(Some(*status)),
         Ok(_) | Err(ShimError::Refused(_)) => Ok(None),
         Err(error) => Err(does_not_answer(&error)),
     }
@@ -63,6 +62,6 @@ async fn look_up(shims: &Shims, place: &StepPlace) -> Result<Option<(StartRecord
 
 /// Makes sure that the step was started and that its end is, or will be, known. Nothing else is needed to attach.
 pub(crate) async fn resume(shims: &Shims, place: &StepPlace, step: &Step, task: &TaskUuid) -> Result<()> {
-    let is_known = look_up(shims, place).await?.is_some() || place.dir.join(EXIT_FILE).exists();
+    let is_known = look_up(shims, place).await?.is_some() || place.files.exit().exists();
     if is_known { Ok(()) } else { Err(Error::unknown_step(step, task)) }
 }

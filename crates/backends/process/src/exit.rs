@@ -10,7 +10,7 @@ use jobwright_shim::record::EndedBy;
 use jobwright_shim::{Answer, ExitRecord, Refusal, ShimError};
 
 use crate::place::StepPlace;
-use crate::shims::{Shims, does_not_answer};
+use crate::shims::{Shims, Whereabouts, does_not_answer};
 
 /// Waits for the end of `step`.
 pub(crate) async fn wait(shims: &Shims, place: &StepPlace, step: &Step, task: &TaskUuid) -> Result<StepExit> {
@@ -18,13 +18,17 @@ pub(crate) async fn wait(shims: &Shims, place: &StepPlace, step: &Step, task: &T
         if let Some(exit) = recorded(place)? {
             return Ok(exit);
         }
-        let shim = place.shim_of(step, task)?;
-        let Some(link) = shims.find(&shim).await? else {
-            // Its last act may have been to write the record.
-            return match recorded(place)? {
-                Some(exit) => Ok(exit),
-                None => place.shim_of(step, task).map(|_| lost()),
-            };
+        let link = match shims.locate(place).await? {
+            Whereabouts::Under(link) => link,
+            Whereabouts::Nowhere => return Err(Error::unknown_step(step, task)),
+            // The shim's last act may have been to write the record.
+            Whereabouts::Gone => {
+                return match recorded(place)? {
+                    Some(exit) => Ok(exit),
+                    None if place.has_output() => Ok(lost()),
+                    None => Err(Error::unknown_step(step, task)),
+                };
+            }
         };
         // Asked for before looking, so that an end in between is not missed.
         let end = link.end_of(&place.id);
@@ -49,7 +53,7 @@ pub(crate) async fn wait(shims: &Shims, place: &StepPlace, step: &Step, task: &T
 }
 
 fn recorded(place: &StepPlace) -> Result<Option<StepExit>> {
-    let record = ExitRecord::read(&place.dir).map_err(|error| Error::Engine {
+    let record = ExitRecord::read(&place.files).map_err(|error| Error::Engine {
         engine: crate::backend::NAME,
         operation: format!("say how step {} ended", place.id),
         message: error.to_string(),

@@ -5,9 +5,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use jobwright_backend::{Error, Result};
-use jobwright_shim::frame::{Frame, FrameReader};
 use jobwright_shim::protocol::TOKEN_VARIABLE;
-use jobwright_shim::record::OUTPUT_FILE;
 use jobwright_shim::{identity, procfs};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
@@ -17,12 +15,10 @@ use crate::place::StepPlace;
 /// How long killed processes have to be gone.
 const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(10);
-/// The first frame of an output is far smaller.
-const FIRST_FRAME: usize = 8 << 10;
 
 /// Ends what is left: SIGTERM, the grace, SIGKILL (DESIGN rule 9).
 pub(crate) async fn end(place: &StepPlace, grace: Duration) -> Result<()> {
-    let Some(token) = token(place) else { return Ok(()) };
+    let Some(token) = token(place)? else { return Ok(()) };
     let begin = Instant::now();
     signal(&token, Signal::TERM);
     while begin.elapsed() < grace {
@@ -44,16 +40,9 @@ pub(crate) async fn end(place: &StepPlace, grace: Duration) -> Result<()> {
 }
 
 /// The step's token, when it was started in this boot: no process outlives a boot.
-fn token(place: &StepPlace) -> Option<Vec<u8>> {
-    let file = std::fs::File::open(place.dir.join(OUTPUT_FILE)).ok()?;
-    let mut head = vec![0; FIRST_FRAME];
-    let length = std::os::unix::fs::FileExt::read_at(&file, &mut head, 0).ok()?;
-    let mut reader = FrameReader::at(0);
-    reader.push(&head[..length]);
-    match reader.next_frame().ok()??.frame {
-        Frame::Start(info) if info.boot_id == identity::boot_id() => Some(info.token.into_bytes()),
-        _ => None,
-    }
+fn token(place: &StepPlace) -> Result<Option<Vec<u8>>> {
+    let start = place.start()?.filter(|start| start.boot_id == identity::boot_id());
+    Ok(start.map(|start| start.token.into_bytes()))
 }
 
 /// Living processes with the token, and those below them that shed it.

@@ -1,31 +1,39 @@
-//! Where a task and its steps lie.
+//! Where a task and its steps lie. As few files and folders as can be: each costs about as much as a tenth of a spawn.
 //!
 //! ```text
 //! STATE/process/
-//!   shims/PID-START/        one shim's directory, by the Jobwright process that started it
-//!   uids/UID                whose a user id is
-//!   tasks/TASK/task.json    written before anything else of the task is made
-//!   tasks/TASK/steps/STEP/  start.json (which shim was told to start it), output, exit.json
-//!   tasks/TASK/work/        workspace/, home/, scripts/; elsewhere when steps run as another user
+//!   shims/PID-START/          one shim's directory, by the Jobwright process that started it
+//!   uids/UID                  whose a user id is
+//!   tasks/TASK/task.json      only where something is not as below; written before it is made
+//!   tasks/TASK/workspace/     or the project itself, or elsewhere when steps run as another user
+//!   tasks/TASK/home/          likewise
+//!   tasks/TASK/STEP.script    likewise; what the step's shell reads
+//!   tasks/TASK/STEP.output    made by the shim when it starts the step, with the shim's name in its first frame
+//!   tasks/TASK/STEP.exit.json
 //! ```
 //!
 //! All names are ids, which are safe as file names. What is in a workspace is not looked at here.
 
-use std::fs::{self, DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use jobwright_backend::{Error, Result};
-use jobwright_model::{Step, StepUuid, TaskUuid};
+use jobwright_model::{StepUuid, TaskUuid};
 use jobwright_shim::StepId;
+use jobwright_shim::frame::{Frame, FrameReader, Placed, StartInfo};
+use jobwright_shim::record::StepFiles;
 use jobwright_workspace::Owner;
 use serde::{Deserialize, Serialize};
+
+/// The first frame of an output is far smaller.
+const FIRST_FRAME: usize = 8 << 10;
 
 /// What `task.json` says: where the task's things lie and whose they are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct TaskRecord {
-    /// The folder of workspace, home and scripts.
+    /// The folder of home, scripts and usually the workspace.
     pub(crate) work: PathBuf,
     /// The workspace; outside of `work` when the task works in place.
     pub(crate) workspace: PathBuf,
@@ -39,21 +47,12 @@ impl TaskRecord {
     }
 
     pub(crate) fn script(&self, step: &StepUuid) -> PathBuf {
-        self.work.join("scripts").join(step.as_str())
+        self.work.join(format!("{step}.script"))
     }
 
     pub(crate) fn owner(&self) -> Option<Owner> {
         self.owner.map(|(uid, gid)| Owner { uid, gid })
     }
-}
-
-/// What `start.json` says: who was told to start the step.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct StartRecord {
-    /// The name of the shim.
-    pub(crate) shim: String,
-    /// The step's name, for whoever finds it without its workflow.
-    pub(crate) name: String,
 }
 
 /// A task's folder.
@@ -80,42 +79,52 @@ impl TaskPlace {
         }
     }
 
+    /// How a task is furnished when nothing is said.
+    pub(crate) fn default_record(&self) -> TaskRecord {
+        TaskRecord { work: self.dir.clone(), workspace: self.dir.join("workspace"), owner: None }
+    }
+
     /// Notes what belongs to the task and makes it.
     pub(crate) fn furnish(&self, record: &TaskRecord) -> Result<()> {
         let failed = |error| Error::io(format!("setting up task {}", self.task), error);
-        let text = serde_json::to_vec(record).map_err(|error| failed(error.into()))?;
-        write_new(&self.dir.join("task.json"), &text, 0o600).map_err(failed)?;
-        private().create(self.dir.join("steps")).map_err(failed)?;
-        make_work(record).map_err(failed)
+        if *record != self.default_record() {
+            let text = serde_json::to_vec(record).map_err(|error| failed(error.into()))?;
+            write_new(&self.record_file(), &text, 0o600).map_err(failed)?;
+        }
+        make_work(record, &self.dir).map_err(failed)
     }
 
-    /// What was noted.
+    /// How the task was furnished.
     pub(crate) fn record(&self) -> Result<TaskRecord> {
-        let path = self.dir.join("task.json");
-        let text = match fs::read(&path) {
-            Ok(text) => text,
+        let path = self.record_file();
+        let failed = |error| Error::io(format!("reading {}", path.display()), error);
+        match fs::read(&path) {
+            Ok(text) => serde_json::from_slice(&text).map_err(|error| failed(error.into())),
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                return Err(Error::UnknownTask(self.task.clone()));
+                let record = self.default_record();
+                // The home is what is made last.
+                if record.home().is_dir() { Ok(record) } else { Err(Error::UnknownTask(self.task.clone())) }
             }
-            Err(error) => return Err(Error::io(format!("reading {}", path.display()), error)),
-        };
-        serde_json::from_slice(&text)
-            .map_err(|error| Error::io(format!("reading {}", path.display()), error.into()))
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    fn record_file(&self) -> PathBuf {
+        self.dir.join("task.json")
     }
 
     pub(crate) fn step(&self, step: &StepUuid) -> StepPlace {
         StepPlace {
             id: StepId::new(format!("{}/{step}", self.task)),
             uuid: step.clone(),
-            dir: self.dir.join("steps").join(step.as_str()),
+            files: StepFiles { dir: self.dir.clone(), stem: step.as_str().to_owned() },
         }
     }
 
-    /// The steps that have a folder.
+    /// The steps that were started and not destroyed.
     pub(crate) fn steps(&self) -> Result<Vec<StepPlace>> {
-        let path = self.dir.join("steps");
-        let failed = |error| Error::io(format!("reading {}", path.display()), error);
-        let entries = match fs::read_dir(&path) {
+        let failed = |error| Error::io(format!("reading {}", self.dir.display()), error);
+        let entries = match fs::read_dir(&self.dir) {
             Ok(entries) => entries,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(failed(error)),
@@ -123,90 +132,73 @@ impl TaskPlace {
         let mut steps = Vec::new();
         for entry in entries {
             let name = entry.map_err(failed)?.file_name();
-            // Only ids were ever made here; anything else is not ours to touch.
-            let uuid = name.to_str().and_then(|name| StepUuid::new(name).ok());
+            let uuid = name.to_str().and_then(|name| StepUuid::new(name.strip_suffix(".output")?).ok());
             steps.extend(uuid.map(|uuid| self.step(&uuid)));
         }
         Ok(steps)
     }
 }
 
-/// A step's folder.
+/// A step's files.
 #[derive(Debug, Clone)]
 pub(crate) struct StepPlace {
     /// The step's name in its shim.
     pub(crate) id: StepId,
     pub(crate) uuid: StepUuid,
-    pub(crate) dir: PathBuf,
+    pub(crate) files: StepFiles,
 }
 
 impl StepPlace {
-    /// Makes the folder; false when it was there.
-    pub(crate) fn create(&self) -> Result<bool> {
-        match private().create(&self.dir) {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
-            Err(error) => Err(Error::io(format!("making {}", self.dir.display()), error)),
+    /// Whether a shim has begun to start the step, and it was not destroyed.
+    pub(crate) fn has_output(&self) -> bool {
+        self.files.output().exists()
+    }
+
+    /// What the shim wrote first: who it is, and which process it started. `None` when it did not come to that.
+    pub(crate) fn start(&self) -> Result<Option<StartInfo>> {
+        let failed = |error| Error::io(format!("reading the output of step {}", self.id), error);
+        let file = match File::open(self.files.output()) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        };
+        let mut head = vec![0; FIRST_FRAME];
+        let length = file.read_at(&mut head, 0).map_err(failed)?;
+        let mut reader = FrameReader::at(0);
+        reader.push(&head[..length]);
+        match reader.next_frame() {
+            Ok(Some(Placed { frame: Frame::Start(info), .. })) => Ok(Some(info)),
+            Ok(None) => Ok(None),
+            Ok(Some(_)) => Err(failed(io::Error::other("it does not begin with who wrote it"))),
+            Err(error) => Err(failed(io::Error::other(error))),
         }
     }
 
-    /// Notes which shim is told to start the step, before it is told (DESIGN rule 4). The first one to note it wins.
-    pub(crate) fn claim(&self, start: &StartRecord) -> Result<()> {
-        let failed = |error| Error::io(format!("noting the start of step {}", self.id), error);
-        let text = serde_json::to_vec(start).map_err(|error| failed(error.into()))?;
-        match write_new(&self.claim_file(), &text, 0o600) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                Err(Error::AlreadyStarted(self.uuid.clone()))
-            }
-            other => other.map_err(failed),
-        }
-    }
-
-    /// The start came to nothing, and may be tried again.
-    pub(crate) fn withdraw_claim(&self) {
-        // Should it stay, a second start is refused and destroying the step removes it.
-        let _ = fs::remove_file(self.claim_file());
-    }
-
-    /// What was noted of the step's start; `None` when no shim was told to start it.
-    pub(crate) fn start(&self) -> Result<Option<StartRecord>> {
-        let failed = |error| Error::io(format!("reading who started step {}", self.id), error);
-        match fs::read(self.claim_file()) {
-            // Jobwright died between making the note and writing it, so nobody was told.
-            Ok(text) if text.is_empty() => Ok(None),
-            Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| failed(error.into())),
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
-            Err(error) => Err(failed(error)),
-        }
-    }
-
-    /// The shim of a step that somebody asks about.
-    pub(crate) fn shim_of(&self, step: &Step, task: &TaskUuid) -> Result<String> {
-        let start = self.start()?.ok_or_else(|| Error::unknown_step(step, task))?;
-        Ok(start.shim)
-    }
-
-    fn claim_file(&self) -> PathBuf {
-        self.dir.join("start.json")
+    /// Removes everything that is the step's own.
+    pub(crate) fn remove(&self, record: &TaskRecord) -> io::Result<()> {
+        // The output last: while it is there, the step is found again.
+        let files =
+            [record.script(&self.uuid), self.files.exit_draft(), self.files.exit(), self.files.output()];
+        files.iter().try_for_each(|file| match fs::remove_file(file) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        })
     }
 }
 
 /// The folders in which steps work. When they run as another user, that user can enter `work` but change nothing in it, so
 /// that no step can put a link where Jobwright, which is root, will write.
-fn make_work(record: &TaskRecord) -> io::Result<()> {
-    let scripts = record.work.join("scripts");
-    for dir in [&record.work, &scripts, &record.home()] {
-        private().create(dir)?;
+fn make_work(record: &TaskRecord, task: &Path) -> io::Result<()> {
+    if record.work != task {
+        private().create(&record.work)?;
     }
-    let own_workspace = record.workspace.starts_with(&record.work);
-    if own_workspace {
+    if record.workspace.starts_with(&record.work) {
         private().create(&record.workspace)?;
     }
+    private().create(record.home())?;
     let Some(owner) = record.owner() else { return Ok(()) };
-    for dir in [&record.work, &scripts] {
-        std::os::unix::fs::chown(dir, None, Some(owner.gid))?;
-        fs::set_permissions(dir, fs::Permissions::from_mode(0o750))?;
-    }
+    std::os::unix::fs::chown(&record.work, None, Some(owner.gid))?;
+    fs::set_permissions(&record.work, fs::Permissions::from_mode(0o750))?;
     for dir in [&record.home(), &record.workspace] {
         std::os::unix::fs::chown(dir, Some(owner.uid), Some(owner.gid))?;
     }

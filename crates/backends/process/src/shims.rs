@@ -1,23 +1,35 @@
 //! The shims of a state directory: this process's own, started when the first step needs it, and those of earlier or other
-//! Jobwright processes, found by the name that a step's folder notes.
+//! Jobwright processes, found by what a step's output says of its shim.
 
 use std::collections::HashMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use jobwright_backend::{Error, Result};
-use jobwright_shim::{ProcessIdentity, ShimDir, ShimError, find_shim};
+use jobwright_shim::frame::StartInfo;
+use jobwright_shim::{Order, ProcessIdentity, ShimDir, ShimError, StepId, find_shim};
 use tokio::sync::Mutex;
 
 use crate::backend::NAME;
 use crate::link::Link;
+use crate::place::StepPlace;
 
 /// How often, and how long apart, a shim is tried that seems to live but does not answer: it may be on its way out.
 const TRIES: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// Who has a step.
+pub(crate) enum Whereabouts {
+    /// A living shim.
+    Under(Arc<Link>),
+    /// A shim that certainly no longer runs had it.
+    Gone,
+    /// Nobody: it was never started, or is destroyed.
+    Nowhere,
+}
 
 /// Connections to shims, by name.
 pub(crate) struct Shims {
@@ -26,11 +38,13 @@ pub(crate) struct Shims {
     /// The shim that this process starts.
     own: String,
     links: Mutex<HashMap<String, Arc<Link>>>,
+    /// The shims that were told to start steps, so that a step is known before its shim has come to it.
+    told: std::sync::Mutex<HashMap<StepId, String>>,
 }
 
 impl Shims {
     pub(crate) fn new(root: PathBuf, program: Option<PathBuf>) -> Self {
-        Self { root, program, own: own_name(), links: Mutex::default() }
+        Self { root, program, own: own_name(), links: Mutex::default(), told: std::sync::Mutex::default() }
     }
 
     /// The program, where it is to be found.
@@ -72,8 +86,47 @@ impl Shims {
             .map_err(|error| does_not_answer(&error))
     }
 
+    /// Notes who is told to start a step.
+    pub(crate) fn note(&self, step: &StepId, shim: &str) {
+        self.told().insert(step.clone(), shim.to_owned());
+    }
+
+    /// The step was not started, or is destroyed.
+    pub(crate) fn forget(&self, step: &StepId) {
+        self.told().remove(step);
+    }
+
+    fn told(&self) -> std::sync::MutexGuard<'_, HashMap<StepId, String>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Who has this step.
+    pub(crate) async fn locate(&self, place: &StepPlace) -> Result<Whereabouts> {
+        let told = self.told().get(&place.id).cloned();
+        let name = match told {
+            Some(name) => Some(name),
+            None => name_in(place.start()?),
+        };
+        if let Some(name) = name {
+            return Ok(self.find(&name).await?.map_or(Whereabouts::Gone, Whereabouts::Under));
+        }
+        // Between an order and its first act, only the shim itself knows.
+        for name in self.names() {
+            let Some(link) = self.find(&name).await? else { continue };
+            if link.call(Order::Status { step: place.id.clone() }).await.is_ok() {
+                return Ok(Whereabouts::Under(link));
+            }
+        }
+        Ok(if place.has_output() { Whereabouts::Gone } else { Whereabouts::Nowhere })
+    }
+
+    fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.root).into_iter().flatten().flatten();
+        entries.filter_map(|entry| entry.file_name().into_string().ok()).collect()
+    }
+
     /// The shim of this name; `None` when it is certain that it no longer runs.
-    pub(crate) async fn find(&self, name: &str) -> Result<Option<Arc<Link>>> {
+    async fn find(&self, name: &str) -> Result<Option<Arc<Link>>> {
         if let Some(link) = living(&*self.links.lock().await, name) {
             return Ok(Some(link));
         }
@@ -111,6 +164,12 @@ impl Shims {
             }
         }
     }
+}
+
+/// The name of the shim that says that it started a step.
+fn name_in(start: Option<StartInfo>) -> Option<String> {
+    let dir = start?.shim?;
+    Some(dir.file_name()?.to_str()?.to_owned())
 }
 
 fn living(links: &HashMap<String, Arc<Link>>, name: &str) -> Option<Arc<Link>> {

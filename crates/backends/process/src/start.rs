@@ -12,37 +12,45 @@ use jobwright_shim::{Order, Refusal, ShimError, StartOrder};
 
 use crate::command::Command;
 use crate::environment;
-use crate::place::{StartRecord, StepPlace, TaskPlace, TaskRecord, write_new};
+use crate::place::{StepPlace, TaskPlace, TaskRecord, write_new};
 use crate::shims::{Shims, does_not_answer};
 
-/// A step that is ready: its folder is there, its script written.
+/// Another shim has made the step's files.
+const EXISTS: i32 = rustix::io::Errno::EXIST.raw_os_error();
+
+/// A step that is ready: its script is written.
 pub(crate) struct Ready {
     place: StepPlace,
     record: TaskRecord,
     command: Command,
-    is_new: bool,
 }
 
-/// Makes everything ready. A step that was made ready before is found so.
+/// Makes everything ready; making it ready again changes nothing.
 pub(crate) fn prepare(task: &TaskPlace, step: &Step) -> Result<Ready> {
     let record = task.record()?;
     let command = Command::of(step, &record, rustix::process::geteuid().is_root())?;
     let place = task.step(&step.uuid);
-    let is_new = place.create()?;
-    // One that was prepared by somebody who died over it has no script yet.
-    if let Some(script) = &command.script
-        && (is_new || !record.script(&step.uuid).exists())
-    {
+    if place.has_output() {
+        return Err(Error::AlreadyStarted(step.uuid.clone()));
+    }
+    if let Some(script) = &command.script {
         write_script(&record, step, script)
             .map_err(|error| Error::io(format!("writing the script of step {:?}", step.name), error))?;
     }
-    Ok(Ready { place, record, command, is_new })
+    Ok(Ready { place, record, command })
 }
 
 /// A script may hold what other users must not see, and must not be changed by its own.
 fn write_script(record: &TaskRecord, step: &Step, script: &str) -> io::Result<()> {
     let path = record.script(&step.uuid);
-    write_new(&path, script.as_bytes(), 0o600)?;
+    match write_new(&path, script.as_bytes(), 0o600) {
+        // One that was prepared; it may have been left half-written by somebody who died over it.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            fs::remove_file(&path)?;
+            write_new(&path, script.as_bytes(), 0o600)?;
+        }
+        other => other?,
+    }
     if let Some(owner) = record.owner() {
         std::os::unix::fs::chown(&path, None, Some(owner.gid))?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640))?;
@@ -51,40 +59,37 @@ fn write_script(record: &TaskRecord, step: &Step, script: &str) -> io::Result<()
 }
 
 impl Ready {
-    /// Whether this made the step's folder.
-    pub(crate) fn is_new(&self) -> bool {
-        self.is_new
-    }
-
     /// Has the shim start it. Once the order is given, dropping this future leaves a step that runs and is found by its
-    /// folder; before, one that was prepared.
+    /// output; before, one that was prepared.
     pub(crate) async fn start(
         self,
         shims: &Shims,
         step: &Step,
         host: &BTreeMap<String, String>,
     ) -> Result<()> {
-        if self.place.start()?.is_some() {
-            return Err(Error::AlreadyStarted(step.uuid.clone()));
-        }
         let order = self.order(step, host);
         let (name, link) = shims.own().await?;
-        // No await between the claim and the order: whoever finds the claim asks the shim after the order came.
-        self.place.claim(&StartRecord { shim: name.to_owned(), name: step.name.clone() })?;
+        // No await between the note and the order: whoever finds the note asks the shim after the order came.
+        shims.note(&self.place.id, name);
         match link.order(Order::Start(Box::new(order))).await {
             Ok(_) => Ok(()),
             Err(ShimError::Refused(refusal)) => {
-                self.place.withdraw_claim();
-                Err(self.explain(step, refusal))
+                let error = self.explain(step, refusal);
+                if !matches!(error, Error::AlreadyStarted(_)) {
+                    shims.forget(&self.place.id);
+                }
+                Err(error)
             }
-            // Whether it started is not known; the claim stays, so that it is found and destroyed.
+            // Whether it started is not known; it is found and destroyed all the same.
             Err(error) => Err(does_not_answer(&error)),
         }
     }
 
     fn order(&self, step: &Step, host: &BTreeMap<String, String>) -> StartOrder {
         let Self { place, record, command, .. } = self;
-        let mut order = StartOrder::new(place.id.clone(), &place.dir, command.argv.iter().cloned());
+        let mut order = StartOrder::new(place.id.clone(), &place.files.dir, command.argv.iter().cloned());
+        order.files.clone_from(&place.files);
+        order.label.clone_from(&step.name);
         order.env = environment::of_step(host, step, &record.home(), &record.workspace, &command.shell);
         order.cwd.clone_from(&command.directory);
         order.run_as =
@@ -101,6 +106,9 @@ impl Ready {
         };
         let is_the_shell = self.command.script.is_some();
         match failure {
+            StartFailure { problem: StartProblem::Folder, errno, .. } if errno == EXISTS => {
+                Error::AlreadyStarted(step.uuid.clone())
+            }
             StartFailure { problem: StartProblem::Folder, errno, .. } => {
                 let operation = format!("making the output file of step {:?}", step.name);
                 Error::io(operation, io::Error::from_raw_os_error(errno))

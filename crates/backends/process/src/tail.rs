@@ -13,12 +13,11 @@ use futures_util::stream;
 use jobwright_backend::{Error, LogChunk, LogPosition, LogStream, Result, StreamKind};
 use jobwright_model::{Step, TaskUuid};
 use jobwright_shim::frame::{Frame, FrameReader, Stream};
-use jobwright_shim::record::OUTPUT_FILE;
 
 use crate::backend::NAME;
 use crate::link::Link;
 use crate::place::StepPlace;
-use crate::shims::Shims;
+use crate::shims::{Shims, Whereabouts};
 use crate::watch::{Watch, Watcher};
 
 /// What is read at once.
@@ -34,19 +33,22 @@ pub(crate) async fn tail(
     (step, task): (&Step, &TaskUuid),
     from: LogPosition,
 ) -> Result<LogStream> {
-    let shim = place.shim_of(step, task)?;
-    let path = place.dir.join(OUTPUT_FILE);
+    let path = place.files.output();
     let file = File::open(&path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => Error::unknown_step(step, task),
         _ => Error::io(format!("opening the output of step {}", place.id), error),
     })?;
+    let shim = match shims.locate(place).await? {
+        Whereabouts::Under(link) => Some(link),
+        Whereabouts::Gone | Whereabouts::Nowhere => None,
+    };
     let follower = Follower {
         step: place.id.to_string(),
         file,
         reader: FrameReader::at(from.get()),
         buffer: vec![0; PIECE],
         watch: watcher.watch(&path),
-        shim: shims.find(&shim).await?,
+        shim,
         is_last_look: false,
         ended: false,
     };

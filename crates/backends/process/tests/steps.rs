@@ -163,12 +163,6 @@ async fn when_the_shim_dies_its_steps_are_lost_and_what_they_left_is_ended() {
     let running = sh("trap '' TERM; setsid sleep 300 & echo ready; wait; sleep 300");
     task.start(&running).await;
     task.until(&running, "ready").await;
-    // The wait is polled first, so it waits when the shim dies.
-    let (exit, ()) = tokio::join!(task.wait(&running), async { kill(shim_pid(&bench)) });
-    assert_eq!(exit.status, ExitStatus::Unknown);
-    assert!(exit.message.unwrap().contains("shim"));
-    assert_eq!(task.output(&running).await.0, "ready\n", "what it wrote before is kept, and the output ends");
-    assert_eq!(task.wait(&ended).await.status, ExitStatus::Code(4), "what was recorded stays true");
     let sleeps = || {
         let is_left = |pid: &u32| {
             std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line == b"sleep\x00300\x00")
@@ -178,6 +172,15 @@ async fn when_the_shim_dies_its_steps_are_lost_and_what_they_left_is_ended() {
         };
         jobwright_shim::procfs::all().into_iter().filter(|pid| is_left(pid) && of_this_test(pid)).count()
     };
+    while sleeps() == 0 {
+        tokio::task::yield_now().await;
+    }
+    // The wait is polled first, so it waits when the shim dies.
+    let (exit, ()) = tokio::join!(task.wait(&running), async { kill(shim_pid(&bench)) });
+    assert_eq!(exit.status, ExitStatus::Unknown);
+    assert!(exit.message.unwrap().contains("shim"));
+    assert_eq!(task.output(&running).await.0, "ready\n", "what it wrote before is kept, and the output ends");
+    assert_eq!(task.wait(&ended).await.status, ExitStatus::Code(4), "what was recorded stays true");
     assert_eq!(sleeps(), 1, "the grandchild outlived the shim, or this test shows nothing");
     task.backend.destroy_step(&running, &task.uuid).await.unwrap();
     assert_eq!(sleeps(), 0);

@@ -2,12 +2,12 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use jobwright_shim::frame::{Frame, FrameReader, OutputEnd, Stream};
-use jobwright_shim::record::OUTPUT_FILE;
+use jobwright_shim::record::StepFiles;
 use jobwright_shim::{Answer, Client, ExitRecord, ShimDir, StartOrder, StepId};
 
 pub(crate) const GENEROUS: Duration = Duration::from_secs(30);
@@ -25,7 +25,7 @@ pub(crate) struct Fixture {
 /// A running step.
 pub(crate) struct Running {
     pub(crate) id: StepId,
-    pub(crate) dir: PathBuf,
+    pub(crate) files: StepFiles,
     pub(crate) pid: u32,
     pub(crate) token: String,
 }
@@ -70,9 +70,9 @@ impl Fixture {
     ) -> Running {
         let mut order = self.order(name, &["sh", "-c", script]);
         change(&mut order);
-        let (id, dir) = (order.step.clone(), order.dir.clone());
+        let (id, files) = (order.step.clone(), order.files.clone());
         match self.client.start(order).unwrap() {
-            Answer::Started { pid, token, .. } => Running { id, dir, pid, token },
+            Answer::Started { pid, token, .. } => Running { id, files, pid, token },
             other => panic!("{other:?}"),
         }
     }
@@ -105,10 +105,10 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    pub(crate) fn read(dir: &Path) -> Self {
+    pub(crate) fn read(files: &StepFiles) -> Self {
         let mut output = Self::default();
         let mut reader = FrameReader::at(0);
-        reader.push(&fs::read(dir.join(OUTPUT_FILE)).unwrap());
+        reader.push(&fs::read(files.output()).unwrap());
         while let Some(placed) = reader.next_frame().unwrap() {
             match placed.frame {
                 Frame::Start(_) => {}
@@ -135,7 +135,7 @@ impl Output {
 
 impl Running {
     pub(crate) fn output(&self) -> Output {
-        Output::read(&self.dir)
+        Output::read(&self.files)
     }
 
     /// The output once it has its end mark.

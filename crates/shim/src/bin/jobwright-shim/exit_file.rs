@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use jobwright_shim::record::{EXIT_FILE, ExitRecord};
+use jobwright_shim::record::{ExitRecord, StepFiles};
 use rustix::fs::FallocateFlags;
 
 /// More than a record ever takes.
@@ -22,8 +22,8 @@ pub(crate) struct ExitFile {
 
 impl ExitFile {
     /// Takes the space. Fails when the folder has none, or already holds a record.
-    pub(crate) fn reserve(dir: &Path) -> io::Result<Self> {
-        let (path, temporary) = (dir.join(EXIT_FILE), dir.join("exit.json.tmp"));
+    pub(crate) fn reserve(files: &StepFiles) -> io::Result<Self> {
+        let (path, temporary) = (files.exit(), files.exit_draft());
         let file = create(&temporary)?;
         match rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, RESERVED) {
             Ok(()) => {}

@@ -122,7 +122,7 @@ fn run(
     listener: std::os::unix::net::UnixListener,
     linger: Duration,
 ) -> Result<(), String> {
-    let mut shim = Shim::new(linger, Some(listener)).map_err(|error| error.to_string())?;
+    let mut shim = Shim::new(linger, Some((dir, listener))).map_err(|error| error.to_string())?;
     daemon::write_record(dir).map_err(|error| format!("cannot write shim.json: {error}"))?;
     let result = shim.run();
     shim.close_listener();

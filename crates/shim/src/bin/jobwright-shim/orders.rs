@@ -162,11 +162,11 @@ impl Shim {
             return Err(Refusal::StepExists { step: order.step });
         }
         let folder = |error: io::Error| {
-            let subject = order.dir.display().to_string();
+            let subject = order.files.dir.display().to_string();
             StartFailure { problem: StartProblem::Folder, subject, errno: error.raw_os_error().unwrap_or(0) }
         };
-        let exit_file = ExitFile::reserve(&order.dir).map_err(|error| Refusal::Start(folder(error)))?;
-        let spool = match Spool::create(&order.dir) {
+        let exit_file = ExitFile::reserve(&order.files).map_err(|error| Refusal::Start(folder(error)))?;
+        let spool = match Spool::create(&order.files.output()) {
             Ok(spool) => spool,
             Err(error) => {
                 exit_file.abandon();
@@ -176,7 +176,7 @@ impl Shim {
         self.start_in(&order, exit_file, spool).map_err(|(failure, exit_file)| {
             exit_file.abandon();
             // An output without a step would look like one that is still written.
-            let _ = std::fs::remove_file(order.dir.join(jobwright_shim::record::OUTPUT_FILE));
+            let _ = std::fs::remove_file(order.files.output());
             Refusal::Start(failure)
         })
     }
@@ -204,19 +204,21 @@ impl Shim {
             start_time,
             boot_id: self.boot_id.clone(),
             token: token.clone(),
+            label: order.label.clone(),
+            shim: self.dir.clone(),
         };
         if let Err(error) = spool.start(info, started.realtime_ns) {
             // Nothing but the program's first instructions ran; a full disk must be an error now, not a lost log.
             system::kill(-(pid as i32), libc::SIGKILL);
             let errno = error.raw_os_error().unwrap_or(0);
-            let subject = order.dir.display().to_string();
+            let subject = order.files.dir.display().to_string();
             return Err((StartFailure { problem: StartProblem::Folder, subject, errno }, exit_file));
         }
         let inode = |pipe: &Pipe| rustix::fs::fstat(&pipe.descriptor).map_or(0, |stat| stat.st_ino);
         let deadline = order.deadline_ms.map(|ms| started.boottime_ns.saturating_add(nanoseconds(ms)));
         let step = Step {
             id: order.step.clone(),
-            dir: order.dir.clone(),
+            files: order.files.clone(),
             token: token.clone(),
             pid,
             start_time,

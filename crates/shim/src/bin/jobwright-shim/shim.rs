@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jobwright_shim::frame::{MAX_PAYLOAD, Stream};
@@ -36,6 +37,8 @@ pub(crate) struct Shim {
     pub(crate) spawner: Spawner,
     /// One for all pipes: what is read is written before the next read.
     pub(crate) buffer: Vec<u8>,
+    /// The directory it serves, if it has a socket.
+    pub(crate) dir: Option<PathBuf>,
     pub(crate) boot_id: String,
     /// The unguessable part of all tokens.
     pub(crate) token_base: String,
@@ -47,7 +50,8 @@ pub(crate) struct Shim {
 }
 
 impl Shim {
-    pub(crate) fn new(linger: Duration, listener: Option<UnixListener>) -> io::Result<Self> {
+    pub(crate) fn new(linger: Duration, served: Option<(&Path, UnixListener)>) -> io::Result<Self> {
+        let (dir, listener) = served.map(|(dir, listener)| (dir.to_owned(), listener)).unzip();
         system::become_subreaper()?;
         let poller = Poller::new()?;
         let signals = system::signal_descriptor()?;
@@ -66,6 +70,7 @@ impl Shim {
             family: Family::new(),
             spawner: Spawner::new(),
             buffer: vec![0; MAX_PAYLOAD],
+            dir,
             boot_id: boot_id(),
             token_base: system::random()?.iter().map(|byte| format!("{byte:02x}")).collect(),
             shutting_down: false,

@@ -141,7 +141,7 @@ impl Prepared {
         let Some(program) = order.argv.first().filter(|program| !program.is_empty()) else {
             return Err(bad_order("no program in argv"));
         };
-        for (what, path) in [("cwd", &order.cwd), ("dir", &order.dir)] {
+        for (what, path) in [("cwd", &order.cwd), ("dir", &order.files.dir)] {
             if !path.is_absolute() {
                 return Err(bad_order(&format!("{what} `{}` is not absolute", path.display())));
             }

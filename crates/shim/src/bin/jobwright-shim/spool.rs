@@ -9,7 +9,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use jobwright_shim::frame::{self, Frame, OutputEnd, StartInfo, Stream};
-use jobwright_shim::record::{OUTPUT_FILE, OutputState};
+use jobwright_shim::record::OutputState;
 
 /// How long a file that could not be written is left alone, in nanoseconds.
 const RETRY_NS: u64 = 200_000_000;
@@ -34,8 +34,7 @@ pub(crate) struct Spool {
 
 impl Spool {
     /// Creates the file; it is an error if it is already there.
-    pub(crate) fn create(dir: &Path) -> io::Result<Self> {
-        let path = dir.join(OUTPUT_FILE);
+    pub(crate) fn create(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)?;
         Ok(Self {
             file,

@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 
 use jobwright_shim::frame::Stream;
 use jobwright_shim::protocol::Refusal;
-use jobwright_shim::record::{EndedBy, ExitRecord, Instants};
+use jobwright_shim::record::{EndedBy, ExitRecord, Instants, StepFiles};
 use jobwright_shim::{StepId, StepStatus};
 
 use crate::exit_file::ExitFile;
@@ -15,7 +14,7 @@ use crate::spool::Spool;
 /// One step, from its start until it is forgotten.
 pub(crate) struct Step {
     pub(crate) id: StepId,
-    pub(crate) dir: PathBuf,
+    pub(crate) files: StepFiles,
     pub(crate) token: String,
     /// The first process; also its group and session.
     pub(crate) pid: u32,
@@ -98,7 +97,7 @@ impl Step {
     pub(crate) fn status(&self, processes: usize) -> StepStatus {
         StepStatus {
             step: self.id.clone(),
-            dir: self.dir.clone(),
+            files: self.files.clone(),
             pid: self.pid,
             start_time: self.start_time,
             token: self.token.clone(),
