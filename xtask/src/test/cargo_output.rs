@@ -70,6 +70,10 @@ impl Reader {
             "FAILED" => self.tally.failed.push(format!("{test} ({})", self.binary)),
             "ignored" => {
                 let why = verdict.split_once(", ").map_or("marked as ignored", |(_, why)| why);
+                // The other half of a test, which starts it as a process of its own, is not left out.
+                if why.starts_with("run by ") || why.starts_with("started by ") {
+                    return;
+                }
                 self.tally.skipped.push(format!("{test} ({}): {why}", self.binary));
             }
             _ => {}
@@ -141,6 +145,12 @@ mod tests {
         let none_skipped =
             "test conforms ... ok\nsuccesses:\n---- conforms stdout ----\n40 cases passed, 0 skipped\n";
         assert_eq!(read(none_skipped).passed, 40);
+    }
+
+    #[test]
+    fn a_test_that_another_one_starts_is_not_skipped() {
+        let tally = read("test a::child ... ignored, run by a::parent\ntest a::other ... ignored\n");
+        assert_eq!(tally.skipped, ["a::other (): marked as ignored"]);
     }
 
     #[test]
