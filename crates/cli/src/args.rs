@@ -1,0 +1,193 @@
+//! The flags, as people type them. What they mean is said here and nowhere else; `--help` and the completions come from it.
+
+use std::num::NonZero;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use jobwright_docker::DockerSettings;
+use jobwright_process::ProcessSettings;
+
+/// Runs jobs to their end, wherever they come from and wherever they run.
+#[derive(Debug, Parser)]
+#[command(name = "jobwright", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Flags that every command takes.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Where Jobwright keeps what must outlive it.
+    ///
+    /// Default: $XDG_STATE_HOME/jobwright, for root /var/lib/jobwright, else ~/.local/state/jobwright.
+    #[arg(long, global = true, env = "JOBWRIGHT_STATE_DIR", value_name = "DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// When to use colours; `auto` asks the terminal and NO_COLOR.
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: Color,
+    /// What Jobwright says about itself on standard error: error, warn, info, debug, or a filter such as `jobwright_docker=debug`.
+    #[arg(
+        long,
+        global = true,
+        env = "JOBWRIGHT_LOG",
+        value_name = "FILTER",
+        default_value = "warn",
+        hide_env_values = true
+    )]
+    pub(crate) log: String,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+impl Color {
+    /// Makes the choice hold for everything that is written from now on.
+    pub(crate) fn apply(self) {
+        let choice = match self {
+            Self::Auto => anstream::ColorChoice::Auto,
+            Self::Always => anstream::ColorChoice::Always,
+            Self::Never => anstream::ColorChoice::Never,
+        };
+        choice.write_global();
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a pipeline.
+    Run(Box<RunArgs>),
+    /// Check a pipeline file and say everything that is wrong with it.
+    Validate(ValidateArgs),
+    /// Work with compiled workflows.
+    Workflow {
+        #[command(subcommand)]
+        command: WorkflowCommand,
+    },
+    /// Show which backends there are, which are available here, and why the others are not.
+    Backends(BackendsArgs),
+    /// Remove what runs of a Jobwright that died have left behind.
+    Clean(CleanArgs),
+    /// Write a completion script for a shell to standard output.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum WorkflowCommand {
+    /// Run a compiled workflow from a JSON file, in the form of Woodpecker's compiler.
+    Run(Box<WorkflowRunArgs>),
+}
+
+/// Where steps run. Each backend brings settings of its own.
+#[derive(Debug, Args)]
+pub(crate) struct BackendArgs {
+    #[command(flatten)]
+    pub(crate) process: ProcessSettings,
+    #[command(flatten)]
+    pub(crate) docker: DockerSettings,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// The pipeline file. Default: .jobwright.yaml, or the only *local-ci.yaml there is.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The project's directory, where the pipeline file is looked for and whose files the jobs get.
+    #[arg(short = 'C', long, value_name = "DIR", default_value = ".", conflicts_with = "remote")]
+    pub(crate) project: PathBuf,
+    /// Run only this job (may be given several times, or several separated by commas).
+    #[arg(short, long = "job", value_name = "NAME", value_delimiter = ',')]
+    pub(crate) jobs: Vec<String>,
+    /// Run only the jobs of this stage (as --job; --job wins when both are given).
+    #[arg(short, long = "stage", value_name = "NAME", value_delimiter = ',')]
+    pub(crate) stages: Vec<String>,
+    /// Set a variable in every job; wins over the file. Without a value it is taken from this environment.
+    #[arg(short, long = "env", value_name = "NAME[=VALUE]")]
+    pub(crate) env: Vec<String>,
+    /// Run all jobs at once, as many as there are processors (see --limit). A pipeline with `needs` follows these instead.
+    #[arg(long, conflicts_with = "parallel_stages")]
+    pub(crate) parallel: bool,
+    /// Run the stages in order, the jobs of each at once.
+    #[arg(long)]
+    pub(crate) parallel_stages: bool,
+    /// How many jobs may run at the same time. Default: the number of processors.
+    #[arg(long, value_name = "N", env = "JOBWRIGHT_LIMIT")]
+    pub(crate) limit: Option<NonZero<usize>>,
+    /// Run on this backend. Default: a container engine when a job names an image, else this host's processes.
+    #[arg(short, long, value_name = "NAME", env = "JOBWRIGHT_BACKEND")]
+    pub(crate) backend: Option<String>,
+    /// Run on the project's own files in place of a copy of them (process backend).
+    #[arg(long, conflicts_with = "remote")]
+    pub(crate) in_place: bool,
+    /// Clone this git repository and run its pipeline file.
+    #[arg(long, value_name = "URL")]
+    pub(crate) remote: Option<String>,
+    /// Write the run's events to standard output, one JSON object a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) backends: BackendArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ValidateArgs {
+    /// The pipeline file. Default: as `run` finds it.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The project's directory, where the pipeline file is looked for.
+    #[arg(short = 'C', long, value_name = "DIR", default_value = ".")]
+    pub(crate) project: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WorkflowRunArgs {
+    /// The file; `-` reads standard input.
+    #[arg(value_name = "FILE.json")]
+    pub(crate) file: PathBuf,
+    /// Run on this backend. Default: a container engine when a step names an image such as `name:tag` or `host/name`, else processes.
+    #[arg(short, long, value_name = "NAME", env = "JOBWRIGHT_BACKEND")]
+    pub(crate) backend: Option<String>,
+    /// Write the run's events to standard output, one JSON object a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) backends: BackendArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BackendsArgs {
+    /// Write JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) backends: BackendArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CleanArgs {
+    /// Only say what would be removed.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) backends: BackendArgs,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_flags_fit_together() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,110 @@
+//! `jobwright clean`: removes what runs whose Jobwright died have left behind, as their journals tell. Touches nothing of a run
+//! that somebody still watches, and nothing that no journal of this state directory knows.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jobwright_backend::{Backend, BackendRegistry};
+use jobwright_journal::{Journal, StateDir};
+use jobwright_model::{RunId, TaskUuid, Workflow};
+use jobwright_runtime::{Record, open_tasks};
+
+use crate::args::CleanArgs;
+use crate::backends;
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+pub(crate) async fn run(args: CleanArgs, state: &StateDir) -> Result<Exit, Failure> {
+    let mut broom = Broom {
+        registry: backends::registry(args.backends, state),
+        loaded: BTreeMap::new(),
+        dry_run: args.dry_run,
+        removed: 0,
+        failed: 0,
+    };
+    for run in state.runs()? {
+        if state.run_is_owned(&run)? {
+            anstream::println!("{run} is running and is left alone");
+            continue;
+        }
+        broom.sweep_run(state, &run).await;
+    }
+    let done = if args.dry_run { "would be removed" } else { "removed" };
+    anstream::println!("{} task(s) {done}, {} could not be", broom.removed, broom.failed);
+    Ok(if broom.failed == 0 { Exit::Success } else { Exit::Failed })
+}
+
+struct Broom {
+    registry: BackendRegistry,
+    loaded: BTreeMap<String, Arc<dyn Backend>>,
+    dry_run: bool,
+    removed: usize,
+    failed: usize,
+}
+
+impl Broom {
+    async fn sweep_run(&mut self, state: &StateDir, run: &RunId) {
+        let path = state.run_dir(run).join("journal");
+        if !path.exists() {
+            return;
+        }
+        let recovered = match Journal::<Record>::read(&path) {
+            Ok(recovered) => recovered,
+            Err(error) => return self.fail(run, &error.to_string()),
+        };
+        let open = open_tasks(&recovered.records);
+        if open.is_empty() {
+            return;
+        }
+        if self.dry_run {
+            for (task, backend) in open {
+                anstream::println!("{run}: task {task} on the {backend} backend");
+                self.removed += 1;
+            }
+            return;
+        }
+        // Owning the journal keeps anybody else from adopting the run meanwhile.
+        match Journal::<Record>::open(&path) {
+            Ok((journal, _)) => {
+                for (task, backend) in open {
+                    self.sweep_task(run, &task, &backend, &journal).await;
+                }
+            }
+            Err(error) => self.fail(run, &error.to_string()),
+        }
+    }
+
+    async fn sweep_task(&mut self, run: &RunId, task: &TaskUuid, backend: &str, journal: &Journal<Record>) {
+        let destroyed = match self.load(backend).await {
+            Ok(backend) => {
+                backend.destroy_workflow(&Workflow::default(), task).await.map_err(|error| error.to_string())
+            }
+            Err(error) => Err(error),
+        };
+        let closed = destroyed.and_then(|()| {
+            journal.append(&Record::TaskClosed { task: task.clone() }).map_err(|error| error.to_string())
+        });
+        match closed {
+            Ok(()) => {
+                anstream::println!("{run}: task {task} on the {backend} backend removed");
+                self.removed += 1;
+            }
+            Err(error) => self.fail(run, &format!("task {task}: {error}")),
+        }
+    }
+
+    async fn load(&mut self, name: &str) -> Result<Arc<dyn Backend>, String> {
+        if let Some(loaded) = self.loaded.get(name) {
+            return Ok(Arc::clone(loaded));
+        }
+        let backend = self.registry.find(Some(name)).await.map_err(|error| error.to_string())?;
+        backend.load().await.map_err(|error| error.to_string())?;
+        self.loaded.insert(name.to_owned(), Arc::clone(&backend));
+        Ok(backend)
+    }
+
+    fn fail(&mut self, run: &RunId, why: &str) {
+        anstream::eprintln!("{run}: {why}");
+        self.failed += 1;
+    }
+}

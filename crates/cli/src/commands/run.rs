@@ -1,0 +1,89 @@
+//! `jobwright run`.
+
+use std::collections::BTreeMap;
+
+use jobwright_engine::{Engine, EngineOptions, Spec};
+use jobwright_events::RunMode;
+use jobwright_journal::StateDir;
+use jobwright_model::RunId;
+use jobwright_runtime::Scope;
+
+use crate::args::RunArgs;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::{backends, show, signals};
+
+pub(crate) async fn run(args: RunArgs, state: &StateDir) -> Result<Exit, Failure> {
+    let spec = spec(&args)?;
+    let options = EngineOptions { backend: args.backend, limit: args.limit, ..EngineOptions::default() };
+    let mut settings = args.backends;
+    settings.process.in_place = args.in_place.then_some(args.project);
+    let engine = Engine::new(state.clone(), backends::registry(settings, state), options);
+    let scope = Scope::new();
+    signals::watch(&scope)?;
+    let run = engine.open(&RunId::generate())?;
+    let shown = show::follow(run.reader()?, show::Form::choose(args.json));
+    let report = run.execute(&spec, &scope).await;
+    shown.finish().await;
+    match report.error {
+        Some(error) => Err(error.into()),
+        None => Ok(Exit::of(&report.ending)),
+    }
+}
+
+fn spec(args: &RunArgs) -> Result<Spec, Failure> {
+    let mode = match (args.parallel, args.parallel_stages) {
+        (true, _) => RunMode::Parallel,
+        (_, true) => RunMode::ParallelStages,
+        _ => RunMode::Sequential,
+    };
+    Ok(Spec {
+        config_file: args.config.clone(),
+        project: args.project.clone(),
+        job_names: args.jobs.clone(),
+        stages: args.stages.clone(),
+        remote: args.remote.clone(),
+        env: environment(&args.env)?,
+        mode,
+    })
+}
+
+/// `NAME=VALUE`, or `NAME` for what it is in this environment.
+fn environment(entries: &[String]) -> Result<BTreeMap<String, String>, Failure> {
+    entries.iter().map(|entry| variable(entry)).collect()
+}
+
+fn variable(entry: &str) -> Result<(String, String), Failure> {
+    let invalid = |why: &str| Failure::new(Exit::Invalid, format!("--env {:?}: {why}", name_of(entry)));
+    let name = name_of(entry);
+    jobwright_pipeline::check_variable_name(name).map_err(|error| invalid(&error.to_string()))?;
+    let value = match entry.split_once('=') {
+        Some((_, value)) => value.to_owned(),
+        None => std::env::var(name).map_err(|_| invalid("it has no value here; write NAME=VALUE"))?,
+    };
+    Ok((name.to_owned(), value))
+}
+
+fn name_of(entry: &str) -> &str {
+    entry.split_once('=').map_or(entry, |(name, _)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_is_split_at_its_first_equals_sign() {
+        let env = environment(&["A=b=c,d".into(), "EMPTY=".into()]).unwrap();
+        assert_eq!((env["A"].as_str(), env["EMPTY"].as_str()), ("b=c,d", ""));
+    }
+
+    #[test]
+    fn what_is_no_variable_is_refused_without_showing_its_value() {
+        for entry in ["=x", "JOBWRIGHT_TEST_NOT_SET_ANYWHERE"] {
+            assert!(variable(entry).is_err(), "{entry}");
+        }
+        let refused = variable("A\0B=hunter2").unwrap_err();
+        assert!(!format!("{refused:?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,100 @@
+//! Why a command could not do what it was asked, for the person who asked.
+
+use std::fmt::Display;
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use anstyle::{AnsiColor, Style};
+use jobwright_engine::{PrepareError, RunError};
+use jobwright_journal::StateDirError;
+use jobwright_pipeline::{LoadError, Look, Report};
+
+use crate::exit::Exit;
+
+/// A message and the exit code that goes with it.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    exit: Exit,
+    message: Message,
+}
+
+#[derive(Debug)]
+enum Message {
+    /// One sentence, to be shown after "error: ".
+    Text(String),
+    /// Findings in a file, which bring their own form.
+    Findings(Box<Report>),
+}
+
+impl Failure {
+    /// A failure with one sentence.
+    pub(crate) fn new(exit: Exit, message: impl Display) -> Self {
+        Self { exit, message: Message::Text(message.to_string()) }
+    }
+
+    /// Findings in a person's file.
+    pub(crate) fn findings(report: Report) -> Self {
+        Self { exit: Exit::Invalid, message: Message::Findings(Box::new(report)) }
+    }
+
+    /// Writes the message to standard error and gives the exit code.
+    pub(crate) fn show(&self) -> ExitCode {
+        match &self.message {
+            Message::Text(text) => {
+                let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
+                anstream::eprintln!("{red}error{red:#}: {text}");
+            }
+            Message::Findings(report) => anstream::eprint!("{}", report.render(look())),
+        }
+        self.exit.into()
+    }
+}
+
+/// What standard error can show.
+pub(crate) fn look() -> Look {
+    let stderr = std::io::stderr();
+    if !stderr.is_terminal() {
+        return Look::Plain;
+    }
+    let width = rustix::termios::tcgetwinsize(&stderr).map_or(100, |size| usize::from(size.ws_col));
+    Look::Terminal { colour: anstream::AutoStream::choice(&stderr) != anstream::ColorChoice::Never, width }
+}
+
+impl From<StateDirError> for Failure {
+    fn from(error: StateDirError) -> Self {
+        Self::new(Exit::Unavailable, error)
+    }
+}
+
+impl From<LoadError> for Failure {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Invalid(report) => Self::findings(report),
+            error => Self::new(Exit::NotFound, error),
+        }
+    }
+}
+
+impl From<PrepareError> for Failure {
+    fn from(error: PrepareError) -> Self {
+        match error {
+            PrepareError::Config(error) => (*error).into(),
+            PrepareError::NoConfig(_)
+            | PrepareError::UnknownJob { .. }
+            | PrepareError::UnknownStage { .. } => Self::new(Exit::NotFound, error),
+            PrepareError::Clone(_) => Self::new(Exit::Unavailable, error),
+            error => Self::new(Exit::Invalid, error),
+        }
+    }
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::Prepare(error) => error.into(),
+            RunError::Jobs(report) => Self::findings(*report),
+            RunError::Secret(_) => Self::new(Exit::Invalid, error),
+            error => Self::new(Exit::Unavailable, error),
+        }
+    }
+}

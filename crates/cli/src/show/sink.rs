@@ -1,0 +1,25 @@
+//! Standard output, until nobody reads it any more: that a pipe was closed must not end the run behind it (DESIGN rule 7).
+
+use std::io::{self, Write};
+
+/// Bytes on their way to standard output. After the first failure it takes everything and writes nothing.
+pub(crate) struct Out {
+    stdout: io::Stdout,
+    broken: bool,
+}
+
+impl Out {
+    pub(crate) fn new() -> Self {
+        Self { stdout: io::stdout(), broken: false }
+    }
+
+    /// Writes all of `parts`, and lets them be seen at once.
+    pub(crate) fn write(&mut self, parts: &[&[u8]]) {
+        if self.broken {
+            return;
+        }
+        let mut stdout = self.stdout.lock();
+        let written = parts.iter().try_for_each(|part| stdout.write_all(part)).and_then(|()| stdout.flush());
+        self.broken = written.is_err();
+    }
+}
