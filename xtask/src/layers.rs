@@ -32,7 +32,7 @@ const OWNED: [(&str, &[&str], &[&str]); 7] = [
     ("the Engine API", &["bollard", "bollard-stubs"], &["docker"]),
     ("Kubernetes", &["kube", "k8s-openapi"], &["kubernetes"]),
     ("the command line", &["clap_complete", "indicatif", "tracing-subscriber"], &["cli"]),
-    ("YAML", &["saphyr-parser", "serde-saphyr"], &["pipeline", "maintenance"]),
+    ("YAML", &["granit-parser", "saphyr-parser", "serde-saphyr"], &["pipeline", "maintenance"]),
     ("untyped errors", &["anyhow", "eyre"], &[]),
 ];
 

@@ -26,7 +26,7 @@ fn execs(played: &Played) -> Vec<ExecKind> {
     played.events.iter().filter_map(|event| exec(&event.kind)).collect()
 }
 
-// covers: local-ci 29, 35, 36
+// covers: local-ci 29, 33, 35, 36
 #[tokio::test(start_paused = true)]
 async fn sequential_runs_by_stage_then_by_file_each_alone() {
     let played = Play::of(STAGES).run(Scripted::new([])).await;
