@@ -1,9 +1,10 @@
 //! A workspace on its way from one phase's workflow to the next one's: taken out when the first has ended and before it is
-//! destroyed, put in before the first step of the second. On the way it lies in a file without a name, which only this process
-//! can read and which goes with it.
+//! destroyed, put in before the first step of the second. On the way it lies in a file without a name, which only its owner
+//! can read and which goes with this process.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -66,7 +67,7 @@ pub(crate) async fn take(
         Err(Error::NothingMatches(_)) => return Ok(Arc::new(Nothing)),
         Err(error) => return Err(error),
     };
-    let spool = tempfile::tempfile_in(spool_in).map_err(|error| spooling(spool_in, error))?;
+    let spool = private_file(spool_in).map_err(|error| spooling(spool_in, error))?;
     let mut spool = tokio::fs::File::from_std(spool);
     while let Some(piece) = archive.next().await {
         let piece = piece.map_err(|error| Error::Workspace(format!("the archive broke off: {error}")))?;
@@ -74,6 +75,13 @@ pub(crate) async fn take(
     }
     spool.flush().await.map_err(|error| spooling(spool_in, error))?;
     Ok(Arc::new(Spooled(spool.into_std().await)))
+}
+
+/// A file without a name that only its owner may read, even where `/proc` gives it one.
+fn private_file(dir: &Path) -> io::Result<File> {
+    let file = tempfile::tempfile_in(dir)?;
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    Ok(file)
 }
 
 fn spooling(spool_in: &Path, error: io::Error) -> Error {

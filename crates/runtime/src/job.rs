@@ -11,6 +11,7 @@ use jobwright_journal::Journal;
 use jobwright_model::{Cause, Ending, Job, Phase};
 use jobwright_redact::Masker;
 use tokio::time::sleep;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::gate::Gate;
 use crate::handover::{Heirs, Legacy, WorkspaceSource};
@@ -145,8 +146,13 @@ impl JobRun {
     }
 
     async fn run_phases(&self, phases: Vec<Phase>) -> JobReport {
+        let deadline = Deadline::of(self.job.timeouts.total);
+        let work = self.scope.child();
+        let strike = deadline.map(|deadline| deadline.strike(work.clone()));
+        let _strike = strike.map(|strike| AbortOnDropHandle::new(tokio::spawn(strike)));
         let mut course = Course {
-            deadline: Deadline::of(self.job.timeouts.total),
+            work,
+            deadline,
             files: self.files.clone(),
             lost: None,
             ending: None,
@@ -179,14 +185,14 @@ impl JobRun {
     }
 
     async fn run_phase(&self, phase: Phase, heirs: Option<Heirs>, course: &mut Course) {
-        let (report, legacy) = match course.obstacle(&phase, &self.scope) {
+        let (report, legacy) = match course.obstacle(&phase) {
             Some(reason) => {
                 let report = WorkflowReport::refused(&phase.workflow, Cause::Workspace, reason);
                 (report, Legacy::Unchanged)
             }
             None if phase.always => self.run_always(phase, heirs, course).await,
             None => {
-                let run = self.workflow_run(phase, course).scope(&self.scope).deadline(course.deadline);
+                let run = self.workflow_run(phase, course).scope(&course.work).deadline(course.deadline);
                 run.run_for(heirs).await
             }
         };
@@ -201,8 +207,7 @@ impl JobRun {
         course: &Course,
     ) -> (WorkflowReport, Legacy) {
         let scope = Scope::new();
-        let deadline = Deadline::of(self.job.timeouts.total);
-        let run = self.workflow_run(phase, course).scope(&scope).deadline(deadline).run_for(heirs);
+        let run = self.workflow_run(phase, course).scope(&scope).run_for(heirs);
         let mut run = pin!(run);
         let overdue = async {
             self.scope.cancelled().await;
@@ -239,6 +244,8 @@ impl JobRun {
 
 /// A job on its way from phase to phase.
 struct Course {
+    /// What its end ends: all phases but those that always run.
+    work: Scope,
     deadline: Option<Deadline>,
     /// What the next phase's workspace holds when it begins.
     files: Option<Arc<dyn WorkspaceSource>>,
@@ -252,8 +259,8 @@ struct Course {
 impl Course {
     /// Why `phase` cannot have the workspace that the ones before it left. One that will not run for another reason has no
     /// need of it.
-    fn obstacle(&self, phase: &Phase, scope: &Scope) -> Option<String> {
-        let needs_it = !phase.workflow.volume.is_empty() && (phase.always || scope.cause().is_none());
+    fn obstacle(&self, phase: &Phase) -> Option<String> {
+        let needs_it = !phase.workflow.volume.is_empty() && (phase.always || self.work.cause().is_none());
         let lost = self.lost.as_ref().filter(|_| needs_it)?;
         Some(format!("the files of the phase before could not be taken over: {lost}"))
     }

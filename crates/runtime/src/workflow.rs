@@ -163,7 +163,7 @@ impl WorkflowRun {
         self
     }
 
-    /// Within the time of a job that began before it, in place of the total timeout.
+    /// Within the time of a job, which ends its scope, in place of a total timeout of its own.
     pub(crate) fn deadline(mut self, deadline: Option<Deadline>) -> Self {
         self.deadline = deadline;
         self.timeouts.total = None;
@@ -194,8 +194,8 @@ impl WorkflowRun {
         if let Some(Err(error)) = self.journal.as_ref().map(|journal| journal.append(&opened)) {
             return refuse(Cause::Workspace, error.to_string());
         }
-        let deadline = self.deadline.or_else(|| Deadline::of(self.timeouts.total));
-        let strike = deadline.map(|deadline| deadline.strike(self.scope.clone()));
+        let own_deadline = Deadline::of(self.timeouts.total);
+        let strike = own_deadline.map(|deadline| deadline.strike(self.scope.clone()));
         let _strike = strike.map(|strike| AbortOnDropHandle::new(tokio::spawn(strike)));
         let shared = Shared {
             backend: self.backend,
@@ -204,7 +204,7 @@ impl WorkflowRun {
             gates: self.gates,
             masker,
             timeouts: self.timeouts,
-            deadline,
+            deadline: self.deadline.or(own_deadline),
             limits: self.limits,
             scope: self.scope,
             started: Timestamp::now(),

@@ -1,0 +1,23 @@
+//! How the runtime behaves, against the scripted engine. Time is tokio's and paused: a test takes none, and waits for a signal
+//! where it waits at all.
+
+#![allow(clippy::unwrap_used)] // The fixture is test code too, which the lint does not see.
+
+mod background;
+mod cancel;
+mod chaos;
+mod environment;
+mod failures;
+mod files;
+mod gates;
+mod jobs;
+mod journal;
+mod lifecycle;
+mod logs;
+mod masking;
+mod outages;
+mod scheduling;
+mod setup;
+mod support;
+mod timeouts;
+mod workspaces;
