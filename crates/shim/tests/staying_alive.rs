@@ -192,7 +192,10 @@ fn a_stranger_is_turned_away() {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777)).unwrap();
     }
     let copy = shim.root.path().join("stranger");
-    std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    // Copied by another process: a descriptor that is open for writing here would be inherited by the children of other tests
+    // for a moment, and the program could not be started meanwhile.
+    let copied = Command::new("cp").arg(std::env::current_exe().unwrap()).arg(&copy).status().unwrap();
+    assert!(copied.success());
     let mut command = Command::new(copy);
     command.args(["--exact", "a_stranger", "--ignored"]).env("STRANGER_DIR", dir.path());
     let output = command.uid(54321).gid(54321).current_dir("/").output().unwrap();

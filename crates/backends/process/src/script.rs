@@ -8,7 +8,7 @@ use std::path::Path;
 /// The script's text.
 pub(crate) fn text(commands: &[String], directory: &Path) -> String {
     let directory = quoted(&directory.to_string_lossy());
-    let mut script = format!("set -e\n{NETRC}mkdir -p {directory}\ncd {directory}\n");
+    let mut script = format!("set -e\n{NETRC}[ -d {directory} ] || mkdir -p {directory}\ncd {directory}\n");
     for command in commands {
         // The built-in `echo` of some shells would change backslashes.
         script.push_str(&format!("\nprintf '%s\\n' {}\n{command}\n", quoted(&format!("+ {command}"))));

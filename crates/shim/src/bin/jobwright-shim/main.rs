@@ -34,7 +34,7 @@ usage: jobwright-shim --dir DIR [--linger-ms N] [--foreground]
 Runs steps for Jobwright; not meant to be called by hand.
 
   --dir DIR       serve the socket DIR/shim.sock; DIR belongs to the caller and is closed to others (0700)
-  --linger-ms N   how long to stay without an owner and without a step, in milliseconds (default 5000)
+  --linger-ms N   how long to wait for the first owner, in milliseconds (default 5000)
   --foreground    do not detach from the caller
   --stdio         serve one owner on standard input and output instead of a socket
   --version       print the version and the protocol";

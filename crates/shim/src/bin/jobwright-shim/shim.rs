@@ -182,7 +182,13 @@ impl Shim {
 
     fn next_moment(&self) -> Option<u64> {
         let steps = self.steps.iter().filter_map(|(_, step)| step.next_moment());
-        steps.chain(self.idle_since.map(|since| since.saturating_add(self.linger_ns))).min()
+        steps.chain(self.idle_since.map(|since| since.saturating_add(self.linger()))).min()
+    }
+
+    /// How long to stay when nobody needs the shim: for its first owner it waits, for another one there is nothing that the
+    /// steps' files do not tell.
+    fn linger(&self) -> u64 {
+        if self.last_connection > 0 { 0 } else { self.linger_ns }
     }
 
     fn is_done(&self) -> bool {
@@ -190,6 +196,6 @@ impl Shim {
             return !self.steps.iter().any(|(_, step)| step.is_running() || step.stopping.is_some());
         }
         let now = Instants::now().boottime_ns;
-        self.idle_since.is_some_and(|since| now >= since.saturating_add(self.linger_ns))
+        self.idle_since.is_some_and(|since| now >= since.saturating_add(self.linger()))
     }
 }
