@@ -12,7 +12,7 @@ use jobwright_backend::{
 use jobwright_model::{Step, StepUuid, TaskUuid};
 
 use crate::Docker;
-use crate::belongings::having;
+use crate::belongings::{carries, having};
 use crate::failure;
 use crate::tasks::{Container, Phase};
 
@@ -20,13 +20,15 @@ use crate::tasks::{Container, Phase};
 impl WorkflowDiscoverer for Docker {
     async fn discover_workflows(&self) -> Result<Vec<DiscoveredWorkflow>> {
         let engine = self.inner.engine().await?;
-        let mut filters = having(&[(labels::OWNER, self.inner.owner.as_str())]);
+        let marks = [(labels::OWNER, self.inner.owner.as_str())];
+        let mut filters = having(&marks);
         filters.insert("status".to_owned(), vec!["running".to_owned(), "paused".to_owned()]);
         let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
         let found = engine.quick.list_containers(Some(options)).await;
         let found = found.map_err(|error| engine.error("list containers", &error))?;
         let mut workflows: BTreeMap<TaskUuid, Vec<DiscoveredStep>> = BTreeMap::new();
-        for (task, step) in found.into_iter().filter_map(discovered) {
+        let ours = found.into_iter().filter(|container| carries(container.labels.as_ref(), &marks));
+        for (task, step) in ours.filter_map(discovered) {
             workflows.entry(task).or_default().push(step);
         }
         Ok(workflows.into_iter().map(|(task, steps)| DiscoveredWorkflow { task, steps }).collect())

@@ -70,6 +70,14 @@ pub(crate) fn shared_name(owner: &OwnerId, task: &TaskUuid, given: &str) -> Stri
     format!("jw_{owner}_{task}_{}", safe.take(60).collect::<String>())
 }
 
+/// Whether a thing that carries `labels` carries all of `marks`. Every answer to a filter is held against it: Podman gives
+/// volumes that have *any* of the labels asked for.
+pub(crate) fn carries(labels: Option<&Labels>, marks: &[(&str, &str)]) -> bool {
+    marks
+        .iter()
+        .all(|(key, value)| labels.and_then(|labels| labels.get(*key)).is_some_and(|found| found == value))
+}
+
 /// The filter for things that carry all of `labels`.
 pub(crate) fn having(labels: &[(&str, &str)]) -> HashMap<String, Vec<String>> {
     let labels = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
@@ -112,6 +120,14 @@ mod tests {
             "wp_uuid=s1",
         ];
         assert_eq!(labels, expected);
+    }
+
+    #[test]
+    fn half_of_the_marks_is_not_enough() {
+        let labels = Labels::from([("a".to_owned(), "1".to_owned()), ("b".to_owned(), "2".to_owned())]);
+        assert!(carries(Some(&labels), &[("a", "1"), ("b", "2")]));
+        assert!(!carries(Some(&labels), &[("a", "1"), ("b", "3")]));
+        assert!(!carries(None, &[("a", "1")]));
     }
 
     // covers: woodpecker 11

@@ -72,7 +72,7 @@ impl Options {
 /// A number of processors, as a number or a text, in billionths.
 fn processors(value: &Value) -> Option<i64> {
     let number = value.as_f64().or_else(|| value.as_str()?.parse().ok())?;
-    (number >= 0.001 && number <= 4096.0).then(|| (number * 1e9).round() as i64)
+    (0.001..=4096.0).contains(&number).then(|| (number * 1e9).round() as i64)
 }
 
 /// A number of bytes, or a text with one of the units `b k m g` (powers of 1024).

@@ -11,6 +11,7 @@ use jobwright_backend::{Error, ImageProblem, Progress, ProgressEvent, Result, la
 use jobwright_model::{Step, TaskUuid};
 
 use crate::Inner;
+use crate::belongings::carries;
 use crate::container::{Blueprint, Surroundings};
 use crate::engine::Engine;
 use crate::failure;
@@ -148,13 +149,13 @@ impl Inner {
             Err(error) if failure::is_absent(&error) => return Err(Error::NameTaken(name)),
             Err(error) => return Err(engine.error("look at the container that has the name", &error)),
         };
-        let carried = found.config.and_then(|config| config.labels).unwrap_or_default();
+        let carried = found.config.and_then(|config| config.labels);
         let expected = [
             (labels::OWNER, self.owner.as_str()),
             (labels::TASK, task.as_str()),
             (labels::STEP, step.uuid.as_str()),
         ];
-        if expected.iter().any(|(key, value)| carried.get(*key).map(String::as_str) != Some(*value)) {
+        if !carries(carried.as_ref(), &expected) {
             return Err(Error::NameTaken(name));
         }
         let started =

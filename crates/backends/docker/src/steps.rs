@@ -18,7 +18,7 @@ use jobwright_model::{ExitStatus, Step, StepExit, TaskUuid};
 use tokio::time::{sleep, timeout};
 
 use crate::Inner;
-use crate::belongings::having;
+use crate::belongings::{carries, having};
 use crate::engine::Engine;
 use crate::failure;
 use crate::prepare::Creation;
@@ -122,7 +122,8 @@ impl Inner {
         let options = ListContainersOptionsBuilder::new().all(true).filters(&having(&marks)).build();
         let found = engine.quick.list_containers(Some(options)).await;
         let found = found.map_err(|error| engine.error("list containers", &error))?;
-        let id = found.into_iter().find_map(|container| container.id);
+        let mut ours = found.into_iter().filter(|container| carries(container.labels.as_ref(), &marks));
+        let id = ours.find_map(|container| container.id);
         Ok(id.map(|id| Container::new(id, Phase::Started, None)))
     }
 

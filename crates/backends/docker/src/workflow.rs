@@ -18,7 +18,7 @@ use jobwright_model::{Auth, TaskUuid, Workflow};
 use tokio::time::{sleep, timeout};
 
 use crate::Inner;
-use crate::belongings::{IMAGE, WORKSPACE, having, shared_labels, shared_name};
+use crate::belongings::{IMAGE, WORKSPACE, carries, having, shared_labels, shared_name};
 use crate::engine::{Engine, EngineKind};
 use crate::failure;
 use crate::plan::{Made, Plan, Workspace, needs_network, workspace_of};
@@ -177,17 +177,21 @@ impl Inner {
         engine: &Engine,
         task: &TaskUuid,
     ) -> Result<Vec<ContainerSummary>> {
-        let options = ListContainersOptionsBuilder::new().all(true).filters(&self.of_task(task)).build();
+        let options =
+            ListContainersOptionsBuilder::new().all(true).filters(&having(&self.marks(task))).build();
         let found = engine.quick.list_containers(Some(options)).await;
-        found.map_err(|error| engine.error("list containers", &error))
+        let mut found = found.map_err(|error| engine.error("list containers", &error))?;
+        found.retain(|container| carries(container.labels.as_ref(), &self.marks(task)));
+        Ok(found)
     }
 
     /// Id and names of the task's networks.
     async fn networks_of(&self, engine: &Engine, task: &TaskUuid) -> Result<Vec<(String, Made)>> {
-        let options = ListNetworksOptionsBuilder::new().filters(&self.of_task(task)).build();
+        let options = ListNetworksOptionsBuilder::new().filters(&having(&self.marks(task))).build();
         let found = engine.quick.list_networks(Some(options)).await;
         let found = found.map_err(|error| engine.error("list networks", &error))?;
-        let named = found.into_iter().filter_map(|network| {
+        let ours = found.into_iter().filter(|network| carries(network.labels.as_ref(), &self.marks(task)));
+        let named = ours.filter_map(|network| {
             let name = network.name?;
             let given = network.labels.unwrap_or_default().remove(labels::NAME).unwrap_or_default();
             Some((network.id.unwrap_or_else(|| name.clone()), Made { given, name }))
@@ -197,10 +201,12 @@ impl Inner {
 
     /// Names of the task's volumes, and how their files are reached.
     async fn volumes_of(&self, engine: &Engine, task: &TaskUuid) -> Result<Vec<(Made, Option<Workspace>)>> {
-        let options = ListVolumesOptionsBuilder::new().filters(&self.of_task(task)).build();
+        let options = ListVolumesOptionsBuilder::new().filters(&having(&self.marks(task))).build();
         let found = engine.quick.list_volumes(Some(options)).await;
         let found = found.map_err(|error| engine.error("list volumes", &error))?;
-        let named = found.volumes.unwrap_or_default().into_iter().map(|mut volume| {
+        let found = found.volumes.unwrap_or_default().into_iter();
+        let ours = found.filter(|volume| carries(Some(&volume.labels), &self.marks(task)));
+        let named = ours.map(|mut volume| {
             let given = volume.labels.remove(labels::NAME).unwrap_or_default();
             let (image, mount) = (volume.labels.remove(IMAGE), volume.labels.remove(WORKSPACE));
             let workspace =
@@ -230,8 +236,9 @@ impl Inner {
         }
     }
 
-    fn of_task(&self, task: &TaskUuid) -> std::collections::HashMap<String, Vec<String>> {
-        having(&[(labels::OWNER, self.owner.as_str()), (labels::TASK, task.as_str())])
+    /// What everything of `task` carries.
+    fn marks<'a>(&'a self, task: &'a TaskUuid) -> [(&'static str, &'a str); 2] {
+        [(labels::OWNER, self.owner.as_str()), (labels::TASK, task.as_str())]
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use bollard::query_parameters::CreateImageOptionsBuilder;
+use bollard::query_parameters::{CreateImageOptionsBuilder, TagImageOptionsBuilder};
 use bollard::{API_DEFAULT_VERSION, Docker};
 use futures_util::StreamExt;
 use tar::{Builder, EntryType, Header};
@@ -28,14 +28,21 @@ pub async fn provide(host: &str) -> Result<(), String> {
 
 /// Imports an image of busybox and `files` (path, content) under `name`.
 pub async fn import(client: &Docker, name: &str, files: &[(&str, &str)]) -> Result<(), String> {
+    let failed = |error: bollard::errors::Error| format!("importing {name}: {error}");
     let (repository, tag) = name.rsplit_once(':').ok_or("an image name has a tag")?;
-    let options = CreateImageOptionsBuilder::new().from_src("-").repo(repository).tag(tag).build();
+    let options = CreateImageOptionsBuilder::new().from_src("-").build();
     let body = bollard::body_full(archive(files)?.into());
     let mut import = client.create_image(Some(options), Some(body), None).boxed();
+    let mut id = String::new();
     while let Some(item) = import.next().await {
-        item.map_err(|error| format!("importing {name}: {error}"))?;
+        let status = item.map_err(failed)?.status.unwrap_or_default();
+        if status.starts_with("sha256:") {
+            id = status;
+        }
     }
-    Ok(())
+    // Podman does not heed a tag that comes with the import.
+    let options = TagImageOptionsBuilder::new().repo(repository).tag(tag).build();
+    client.tag_image(&id, Some(options)).await.map_err(failed)
 }
 
 fn archive(files: &[(&str, &str)]) -> Result<Vec<u8>, String> {

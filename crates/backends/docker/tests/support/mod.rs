@@ -8,6 +8,7 @@
 
 pub mod base;
 pub mod podman;
+pub mod proxy;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use jobwright_docker::{Docker, DockerSettings};
 use jobwright_model::{OwnerId, Stage, Step, StepUuid, TaskUuid, Workflow};
 
 /// The image of all steps.
-pub const IMAGE: &str = "jobwright-test/base:2";
+pub const IMAGE: &str = "jobwright-test/steps:1";
 
 /// An engine under test.
 #[derive(Clone)]
