@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::handover::{self, Heirs, Legacy};
 use crate::observer::Trace;
+use crate::outage::insist;
 use crate::plan::{Plan, StepIndex};
 use crate::record::Record;
 use crate::running::Running;
@@ -174,7 +175,7 @@ impl<'a> Course<'a> {
         let grace = if heirs.whatever_happens { limits.cleanup } else { Duration::ZERO };
         let taken = tokio::select! {
             biased;
-            taken = handover::take(&**backend, task, &heirs.spool_in) => taken,
+            taken = insist(&**backend, limits.patience, || handover::take(&**backend, task, &heirs.spool_in)) => taken,
             () = async { scope.cancelled().await; sleep(grace).await } => {
                 Err(Error::Workspace("taking the files out was broken off".to_owned()))
             }

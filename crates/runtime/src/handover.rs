@@ -52,7 +52,7 @@ pub(crate) enum Legacy {
 /// A workspace as an archive in an unnamed file.
 struct Spooled(File);
 
-/// All files, or none for a workspace in which there is nothing.
+/// A workspace in which there is nothing.
 struct Nothing;
 
 /// Takes all files out of the workspace of `task`.

@@ -150,7 +150,7 @@ impl JobRun {
         let work = self.scope.child();
         let strike = deadline.map(|deadline| deadline.strike(work.clone()));
         let _strike = strike.map(|strike| AbortOnDropHandle::new(tokio::spawn(strike)));
-        let mut course = Course {
+        let mut course = JobCourse {
             work,
             deadline,
             files: self.files.clone(),
@@ -184,7 +184,7 @@ impl JobRun {
         beside.map_or_else(std::env::temp_dir, Path::to_owned)
     }
 
-    async fn run_phase(&self, phase: Phase, heirs: Option<Heirs>, course: &mut Course) {
+    async fn run_phase(&self, phase: Phase, heirs: Option<Heirs>, course: &mut JobCourse) {
         let (report, legacy) = match course.obstacle(&phase) {
             Some(reason) => {
                 let report = WorkflowReport::refused(&phase.workflow, Cause::Workspace, reason);
@@ -204,7 +204,7 @@ impl JobRun {
         &self,
         phase: Phase,
         heirs: Option<Heirs>,
-        course: &Course,
+        course: &JobCourse,
     ) -> (WorkflowReport, Legacy) {
         let scope = Scope::new();
         let run = self.workflow_run(phase, course).scope(&scope).run_for(heirs);
@@ -221,7 +221,7 @@ impl JobRun {
         run.await
     }
 
-    fn workflow_run(&self, phase: Phase, course: &Course) -> WorkflowRun {
+    fn workflow_run(&self, phase: Phase, course: &JobCourse) -> WorkflowRun {
         let backend = Arc::clone(&self.backends[&phase.backend]);
         let files = course.files.clone().filter(|_| !phase.workflow.volume.is_empty());
         let mut run = WorkflowRun::new(phase.workflow, backend, Arc::clone(&self.observer))
@@ -243,7 +243,7 @@ impl JobRun {
 }
 
 /// A job on its way from phase to phase.
-struct Course {
+struct JobCourse {
     /// What its end ends: all phases but those that always run.
     work: Scope,
     deadline: Option<Deadline>,
@@ -256,7 +256,7 @@ struct Course {
     reports: Vec<WorkflowReport>,
 }
 
-impl Course {
+impl JobCourse {
     /// Why `phase` cannot have the workspace that the ones before it left. One that will not run for another reason has no
     /// need of it.
     fn obstacle(&self, phase: &Phase) -> Option<String> {

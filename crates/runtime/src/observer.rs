@@ -14,8 +14,8 @@ pub struct ObserverError(pub String);
 /// The error of a step that was cancelled, in Woodpecker's word (`ErrCancel`).
 const CANCELED: &str = "Canceled";
 
-/// A change of a step's state. A step that runs is traced exactly twice, one that is skipped once, one that is never reached
-/// not at all (woodpecker.md 8, items 21, 35, 45).
+/// A change of a step's state. A step that runs is traced exactly twice, one that is skipped once, one that spoils the set-up of
+/// its workflow once, as ended, and one that is never reached not at all (woodpecker.md 8, items 13, 21, 35, 45).
 #[derive(Debug, Clone)]
 pub enum Trace {
     /// It is about to be started.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use jobwright_backend::{Error, LogPosition};
-use jobwright_model::{Ending, Step};
+use jobwright_model::{Cause, Ending, Outcome, Step};
 
 use crate::environment;
 use crate::gate::{Situation, Verdict};
@@ -57,11 +57,12 @@ impl StepLife {
         match verdict {
             Verdict::Run => self.start().await,
             Verdict::Skip(cause) => {
-                let ending = Ending::new(cause);
+                let ending = Ending::new(not_passed(cause));
                 self.shared.trace(&self.step, &Trace::Skipped(ending.clone()));
                 not_run(ending)
             }
             Verdict::Stop(cause) => {
+                let cause = not_passed(cause);
                 self.shared.scope.cancel(cause.clone());
                 not_run(Ending::new(cause))
             }
@@ -139,4 +140,9 @@ impl StepLife {
         }
         self.shared.trace(&self.step, &Trace::Ended(ending.clone()));
     }
+}
+
+/// A gate can keep a step from running, but it cannot make it pass (DESIGN rule 1).
+fn not_passed(cause: Cause) -> Cause {
+    if cause.outcome() == Outcome::Succeeded { Cause::Condition } else { cause }
 }

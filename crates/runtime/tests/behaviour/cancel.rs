@@ -121,6 +121,21 @@ async fn a_cancel_does_not_wait_for_a_log_that_outlives_its_step() {
     assert!(world.seen.output("a").ends_with("line 2\n"));
 }
 
+// covers: woodpecker 49
+#[tokio::test(start_paused = true)]
+async fn a_cancel_does_not_wait_for_what_still_writes_after_its_step_has_exited() {
+    let world = World::new();
+    let flow = workflow([vec![step("a", &[("DUMMY_LOG_ENDLESS", "300ms"), ("STEP_EXIT_CODE", "3")])]]);
+    let begun = Instant::now();
+    let cancel = async {
+        tokio::time::sleep(seconds(5)).await;
+        world.scope.cancel(Cause::ByUser);
+    };
+    let (report, ()) = tokio::join!(world.run(&flow), cancel);
+    assert!(begun.elapsed() <= seconds(7), "{:?}", begun.elapsed());
+    assert_eq!(gist(ending(&report, "a")), (Outcome::Failed, "exit_code", Some(3)), "it had exited before");
+}
+
 // covers: woodpecker 50
 #[tokio::test(start_paused = true)]
 async fn a_cancelled_run_has_no_error() {

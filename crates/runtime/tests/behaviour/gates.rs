@@ -85,6 +85,17 @@ async fn each_gate_is_asked_once_for_a_step_that_the_gates_before_it_let_through
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_gate_cannot_make_a_step_or_a_workflow_pass() {
+    for verdict in [Verdict::Skip(Cause::Success), Verdict::Stop(Cause::Success)] {
+        let world = World::new();
+        let run = world.plan(&workflow([vec![step("a", &[])]])).gate(Answers::new("a", verdict.clone()));
+        let report = world.finish(run).await;
+        assert_eq!(ending(&report, "a").outcome, Outcome::Skipped, "{verdict:?}");
+        assert_eq!(report.ending.succeeded(), verdict == Verdict::Skip(Cause::Success));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_gate_that_never_answers_ends_with_the_scope() {
     let world = World::new();
     let flow = workflow([vec![step("a", &[])]]);

@@ -13,7 +13,7 @@ use jobwright_journal::Journal;
 use jobwright_model::{Cause, Job, Outcome, Phase, Step, TaskUuid, Timeouts};
 use jobwright_runtime::{Backends, JobReport, WorkspaceSource};
 
-use crate::support::{Twist, Twisted, World, ending, gist, job, phase, seconds, step, with, workflow};
+use crate::support::{Event, Twist, Twisted, World, ending, gist, job, phase, seconds, step, with, workflow};
 
 /// An archive of these files.
 pub(crate) fn archive(files: &[(&str, &str)]) -> TarStream {
@@ -121,6 +121,20 @@ async fn the_workspace_is_taken_out_before_its_phase_is_destroyed_and_only_when_
         .collect();
     use Verb::{DestroyWorkflow, Get, Put, SetUp, Start};
     assert_eq!(whole, [SetUp, Start, Get, DestroyWorkflow, SetUp, Put, Start, DestroyWorkflow]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn taking_files_out_has_patience_with_an_engine_that_is_away_for_a_moment() {
+    let world = World::new();
+    let job = job([runs(writes("a", "one")), runs(reads("b", &["one"]))]);
+    let outage = async {
+        world.seen.until("a", |event| matches!(event, Event::Ended(_))).await;
+        world.engine.vanish();
+        tokio::time::sleep(seconds(4)).await;
+        world.engine.come_back();
+    };
+    let (report, ()) = tokio::join!(world.run_job(job), outage);
+    assert!(report.ending.succeeded(), "{report:?}");
 }
 
 #[tokio::test(start_paused = true)]
