@@ -14,7 +14,9 @@ use jobwright_backend::{
 use jobwright_journal::StateDir;
 use jobwright_model::{Step, StepExit, TaskUuid, Workflow};
 use jobwright_shim::StepId;
-use jobwright_workspace::{Globs, PackOptions, Selection, UnpackOptions, list_globs, pack, unpack};
+use jobwright_workspace::{
+    CopyOptions, Globs, PackOptions, Project, Selection, UnpackOptions, list_globs, offload, pack, unpack,
+};
 
 use crate::place::{TaskPlace, TaskRecord, make_private_all};
 use crate::script::NETRC_VARIABLE;
@@ -211,6 +213,28 @@ impl Backend for ProcessBackend {
         let options = UnpackOptions { owner: record.owner(), ..UnpackOptions::default() };
         let destination = destination(&record, path)?;
         unpack(tar, &destination, &options).await.map(drop).map_err(workspace_error)
+    }
+
+    /// A copy of the project's files, or nothing at all when the task works on them in place.
+    async fn put_project(&self, task: &TaskUuid, project: &Project) -> Result<()> {
+        let record = self.task(task).record()?;
+        if !record.workspace.starts_with(&record.work) {
+            return Ok(());
+        }
+        let tree = project.options().clone();
+        // The copy makes the directory itself; a workspace that holds something already is added to instead.
+        if let Err(error) = fs::remove_dir(&record.workspace) {
+            if error.kind() != std::io::ErrorKind::DirectoryNotEmpty {
+                return Err(Error::io("bringing the project into the workspace", error));
+            }
+            let tar = pack(project.root(), &Selection::Tree(tree), &PackOptions::default()).await;
+            return self.put(task, "", tar.map_err(workspace_error)?).await;
+        }
+        let options = CopyOptions { tree, owner: record.owner(), ..CopyOptions::default() };
+        offload::copy_tree(project.root(), &record.workspace, &options)
+            .await
+            .map(drop)
+            .map_err(workspace_error)
     }
 
     async fn get(&self, task: &TaskUuid, paths: &[Glob]) -> Result<TarStream> {

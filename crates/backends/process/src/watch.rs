@@ -7,13 +7,14 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 
 /// How long a follower without a watch waits before it looks again.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -21,8 +22,14 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// All watches of a backend.
 #[derive(Default)]
 pub(crate) struct Watcher {
-    /// Made with the first watch; gone with the runtime that reads it, and then made again.
-    inotify: Mutex<Weak<Inotify>>,
+    /// Made with the first watch and kept: closing an instance makes the system wait for milliseconds.
+    current: Mutex<Option<Running>>,
+}
+
+/// An instance and the task that hands out its events; over when the runtime of that task is.
+struct Running {
+    inotify: Arc<Inotify>,
+    task: JoinHandle<()>,
 }
 
 struct Inotify {
@@ -49,16 +56,23 @@ impl Watcher {
     }
 
     fn inotify(&self) -> io::Result<Arc<Inotify>> {
-        let mut current = self.inotify.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(inotify) = current.upgrade() {
-            return Ok(inotify);
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(running) = current.as_ref().filter(|running| !running.task.is_finished()) {
+            return Ok(Arc::clone(&running.inotify));
         }
         let inotify = Arc::new(Inotify::new()?);
-        *current = Arc::downgrade(&inotify);
-        // It ends when nobody watches any more.
-        let watched = Arc::downgrade(&inotify);
-        tokio::spawn(async move { while deliver(&watched).await {} });
+        let task = tokio::spawn(Arc::clone(&inotify).deliver_for_ever());
+        *current = Some(Running { inotify: Arc::clone(&inotify), task });
         Ok(inotify)
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        let current = self.current.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(running) = current {
+            running.task.abort();
+        }
     }
 }
 
@@ -93,6 +107,14 @@ impl Inotify {
         }
     }
 
+    async fn deliver_for_ever(self: Arc<Self>) {
+        // An error means that the runtime ends.
+        while let Ok(mut ready) = self.descriptor.readable().await {
+            self.deliver();
+            ready.clear_ready();
+        }
+    }
+
     /// Tells the followers of each event that is there.
     fn deliver(&self) {
         let mut buffer = [MaybeUninit::uninit(); 4096];
@@ -109,21 +131,6 @@ impl Inotify {
                 watched.get(&event.wd()).into_iter().flatten().for_each(|grown| grown.notify_one());
             }
         }
-    }
-}
-
-/// Waits for events and hands them out; false when nobody watches any more.
-async fn deliver(inotify: &Weak<Inotify>) -> bool {
-    // Holding it while waiting would keep it for ever; so it looks now and then whether it is still wanted.
-    let Some(inotify) = inotify.upgrade() else { return false };
-    match tokio::time::timeout(Duration::from_secs(1), inotify.descriptor.readable()).await {
-        Ok(Ok(mut ready)) => {
-            inotify.deliver();
-            ready.clear_ready();
-            true
-        }
-        Ok(Err(_)) => false,
-        Err(_) => true,
     }
 }
 
