@@ -9,6 +9,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bollard::models::SystemInfoCgroupVersionEnum;
 use bollard::{API_DEFAULT_VERSION, BollardRequest, ClientVersion, Docker as Client};
 use jobwright_backend::{Error, Result};
 use tokio::time::timeout;
@@ -56,6 +57,8 @@ pub(crate) struct Engine {
     pub(crate) title: String,
     /// `linux/amd64`.
     pub(crate) platform: String,
+    /// Whether it tells an end by the memory limit: Podman does not where it has control groups of version 1.
+    pub(crate) tells_oom: bool,
 }
 
 impl Engine {
@@ -94,6 +97,7 @@ impl Engine {
             kind,
             title: format!("{name} {}", version.version.unwrap_or_default()),
             platform: platform(version.os.as_deref(), version.arch.as_deref()),
+            tells_oom: !podman || has_second_control_groups(&client).await,
         })
     }
 
@@ -128,6 +132,11 @@ impl Engine {
     pub(crate) fn error(&self, operation: &str, error: &bollard::errors::Error) -> Error {
         failure::translate(self.kind, operation, error)
     }
+}
+
+async fn has_second_control_groups(client: &Client) -> bool {
+    let info = timeout(FIRST_ANSWER, client.info()).await;
+    info.is_ok_and(|info| info.is_ok_and(|info| info.cgroup_version == Some(SystemInfoCgroupVersionEnum::_2)))
 }
 
 /// Puts right what bollard sends; see the module's documentation.

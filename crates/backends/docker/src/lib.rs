@@ -25,7 +25,8 @@
 //! # What an engine cannot tell
 //!
 //! A code above 128 may be a process's own or stand for a signal; engines do not say which, so the capability `signals` is
-//! not claimed. A step's use of processor and memory at its end is not recorded either.
+//! not claimed. A step's use of processor and memory at its end is not recorded either. Podman on a host with control groups
+//! of version 1 does not tell an end by the memory limit from other ends; once such an engine is loaded, `oom` is not claimed.
 
 mod adopt;
 mod belongings;
@@ -137,7 +138,7 @@ impl Backend for Docker {
             separate_streams: true,
             log_precision: LogPrecision::ReplayAndDiscard,
             signals: false,
-            oom: true,
+            oom: self.inner.engine.get().is_none_or(|engine| engine.tells_oom),
             limits: true,
             usage: false,
             files: true,

@@ -3,11 +3,15 @@
 //! **Positions.** A position counts the bytes of both streams together, from the start, in the log's own order, which never
 //! changes once written. Reading from a position is reading from the start and discarding.
 //!
-//! **Completeness.** Engines may end a followed log before its last lines: up to Docker 20.10, the end of the container and
-//! the last write race within the engine's follower. So the end of one pass is not believed. The log is opened again and
-//! read past what is known, and only a pass that brings nothing new, begun after the one before it had ended, is the end.
-//! A pass over the log of a container that has ended reads the finished file and has nothing to race with; one over a
-//! container that still runs simply goes on following. The price is one more call, and reading the log twice.
+//! **Completeness.** Engines may end a followed log before its last lines: the end of the container and the last write race
+//! within the follower, in Docker up to 20.10 now and then, in Podman 4.3 nearly always when there is much to read, even over
+//! a container that ended long ago. So the end of one pass is not believed. The log is opened again and read past what is
+//! known, and only a pass that cannot have missed anything and brings nothing new is the end. For Docker that is one begun
+//! after the one before it had ended: over a container that has ended it reads the finished file. For Podman it is one that
+//! does not follow, over a container that is known not to run. The price is one more call (for Podman two), and reading the
+//! log twice.
+
+use std::time::Duration;
 
 use bollard::Docker as Client;
 use bollard::container::LogOutput;
@@ -18,9 +22,14 @@ use futures_util::stream::{self, BoxStream};
 use jobwright_backend::{Error, LogChunk, LogPosition, LogStream, Result, StreamKind};
 use jobwright_model::{Step, TaskUuid};
 
+use tokio::time::sleep;
+
 use crate::Inner;
 use crate::engine::EngineKind;
 use crate::failure;
+
+/// The pause before Podman's log that ended although its container runs is followed again.
+const BREATH: Duration = Duration::from_millis(100);
 
 impl Inner {
     /// The output of `step` from `from` on.
@@ -43,15 +52,27 @@ struct Reader {
     position: u64,
     /// How many of these the present pass has still to bring.
     known: u64,
-    /// Whether the present pass is the first, or brought something new.
-    worthwhile: bool,
+    /// Whether the present pass brought something new.
+    news: bool,
+    /// Whether the present pass cannot miss anything: when it brings nothing new, all was read.
+    settles: bool,
     over: bool,
 }
 
 impl Reader {
     fn new(client: Client, kind: EngineKind, container: String, position: u64) -> Self {
-        let pass = open(&client, &container);
-        Self { client, kind, container, pass, position, known: position, worthwhile: true, over: false }
+        let pass = open(&client, &container, true);
+        Self {
+            client,
+            kind,
+            container,
+            pass,
+            position,
+            known: position,
+            news: false,
+            settles: false,
+            over: false,
+        }
     }
 
     async fn next(mut self) -> Option<(Result<LogChunk>, Self)> {
@@ -66,14 +87,39 @@ impl Reader {
                     self.over = true;
                     return self.judge(&error).map(|error| (Err(error), self));
                 }
-                None if self.worthwhile => {
-                    self.pass = open(&self.client, &self.container);
-                    (self.known, self.worthwhile) = (self.position, false);
+                None if self.settles && !self.news => self.over = true,
+                None => {
+                    if let Err(error) = self.reopen().await {
+                        self.over = true;
+                        return Some((Err(error), self));
+                    }
                 }
-                None => self.over = true,
             }
         }
         None
+    }
+
+    /// Begins the next pass.
+    async fn reopen(&mut self) -> Result<()> {
+        let follow = match self.kind {
+            EngineKind::Docker => true,
+            EngineKind::Podman => self.runs().await?,
+        };
+        if follow && self.kind == EngineKind::Podman {
+            sleep(BREATH).await;
+        }
+        self.settles = self.kind == EngineKind::Docker || !follow;
+        self.pass = open(&self.client, &self.container, follow);
+        (self.known, self.news) = (self.position, false);
+        Ok(())
+    }
+
+    async fn runs(&mut self) -> Result<bool> {
+        match self.client.inspect_container(&self.container, None).await {
+            Ok(found) => Ok(found.state.and_then(|state| state.running).unwrap_or(false)),
+            Err(error) if failure::is_absent(&error) => Ok(false),
+            Err(error) => Err(failure::translate(self.kind, "inspect the container", &error)),
+        }
     }
 
     /// The new part of a frame, if it has one.
@@ -97,7 +143,7 @@ impl Reader {
         let bytes = bytes.split_off(usize::try_from(self.known).unwrap_or(usize::MAX).min(bytes.len()));
         self.known = 0;
         self.position += bytes.len() as u64;
-        self.worthwhile = true;
+        self.news = true;
         Some(Ok(LogChunk { stream, bytes, next: LogPosition::new(self.position) }))
     }
 
@@ -110,7 +156,11 @@ impl Reader {
     }
 }
 
-fn open(client: &Client, container: &str) -> BoxStream<'static, Result<LogOutput, EngineError>> {
-    let options = LogsOptionsBuilder::new().follow(true).stdout(true).stderr(true).build();
+fn open(
+    client: &Client,
+    container: &str,
+    follow: bool,
+) -> BoxStream<'static, Result<LogOutput, EngineError>> {
+    let options = LogsOptionsBuilder::new().follow(follow).stdout(true).stderr(true).build();
     client.logs(container, Some(options)).boxed()
 }
