@@ -11,10 +11,12 @@ use std::time::{Duration, Instant};
 use bollard::models::{ContainerCreateBody, HostConfig};
 use bollard::query_parameters::RemoveContainerOptionsBuilder;
 use futures_util::{StreamExt, stream};
-use jobwright_backend::{Backend, Error, ImageProblem, LogPosition, labels};
+use jobwright_backend::{Backend, Error, ExecRequest, ImageProblem, LogPosition, TerminalSize, labels};
 use jobwright_docker::{DockerSettings, PullPolicy};
-use jobwright_model::{Conn, ExitStatus, HostAlias, Step, StepUuid, TaskUuid};
+use jobwright_model::{Conn, ExitStatus, HostAlias, Stage, Step, StepUuid, TaskUuid, Workflow};
 use serde_json::json;
+
+use tokio::io::AsyncWriteExt;
 
 use support::{Bench, IMAGE, step};
 
@@ -304,6 +306,73 @@ on_every_engine! {
         let started = never.docker.start_step(&missing, &never.task).await;
         assert_eq!(problem(started), ImageProblem::Absent);
         never.done().await;
+        bench.done().await;
+    }
+
+    async fn a_command_with_a_terminal_sees_its_size_and_every_new_one(engine: &Engine) {
+        let mut bench = Bench::new(engine);
+        let step = step("host", &["sleep 60"]);
+        bench.set_up(&[&step]).await;
+        bench.docker.start_step(&step, &bench.task).await.unwrap();
+        let size = |columns, rows| TerminalSize { columns, rows };
+        let request = ExecRequest {
+            argv: ["sh", "-c", "read a; stty size; read b; stty size; exit 7"].map(str::to_owned).into(),
+            terminal: Some(size(90, 30)),
+            ..ExecRequest::default()
+        };
+        let control = bench.docker.control().unwrap();
+        let mut session = control.exec(&step, &bench.task, request).await.unwrap();
+        let (mut input, mut output) = (session.stdin().unwrap(), session.output().unwrap());
+        let mut seen = String::new();
+        for (next, expected) in [(None, "30 90"), (Some(size(100, 40)), "40 100")] {
+            if let Some(next) = next {
+                session.resize(next).await.unwrap();
+            }
+            input.write_all(b"go\n").await.unwrap();
+            while !seen.contains(expected) {
+                let chunk = output.next().await.expect(expected).unwrap();
+                seen.push_str(&String::from_utf8_lossy(&chunk.bytes));
+            }
+        }
+        assert_eq!(session.wait().await.unwrap().status, ExitStatus::Code(7));
+        bench.done().await;
+    }
+
+    async fn without_a_volume_files_go_into_the_prepared_container_and_out_of_it(engine: &Engine) {
+        let mut bench = Bench::new(engine);
+        let mut alone = step("alone", &["cat in; echo made > out"]);
+        alone.network_mode = "none".to_owned();
+        let stage = Stage { steps: vec![alone.clone()] };
+        bench.workflow = Workflow { stages: vec![stage], ..Workflow::default() };
+        bench.docker.setup_workflow(&bench.workflow, &bench.task).await.unwrap();
+        bench.docker.prepare_step(&alone, &bench.task, &jobwright_backend::Silent).await.unwrap();
+        let mut archive = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(0o644);
+        header.set_size(6);
+        archive.append_data(&mut header, "in", &b"given\n"[..]).unwrap();
+        let bytes = archive.into_inner().unwrap();
+        let archive = stream::iter([Ok(bytes::Bytes::from(bytes))]).boxed();
+        bench.docker.put(&bench.task, "", archive).await.unwrap();
+        let (output, _) = bench.run(&alone).await;
+        assert!(output.stdout.contains("\ngiven\n"), "{output:?}");
+        let got = bench.docker.get(&bench.task, &[globset::Glob::new("o*").unwrap()]).await.unwrap();
+        let got: Vec<u8> = got.map(|piece| piece.unwrap()).collect::<Vec<_>>().await.concat();
+        let mut archive = tar::Archive::new(got.as_slice());
+        let names: Vec<_> = archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().into_owned()).collect();
+        assert_eq!(names, [std::path::PathBuf::from("out")]);
+        bench.done().await;
+    }
+
+    async fn a_network_has_ipv6_addresses_when_the_operator_wants_them(engine: &Engine) {
+        let mut bench = Bench::with(engine, DockerSettings { ipv6: true, ..engine.settings() });
+        let step = joined(step("six", &["true"]));
+        bench.set_up(&[&step]).await;
+        let network = bench.docker.leftovers(&bench.owner).await.unwrap().networks.remove(0);
+        let network = engine.client().inspect_network(&network, None).await.unwrap();
+        let subnets: Vec<_> = network.ipam.unwrap().config.unwrap().into_iter().filter_map(|part| part.subnet).collect();
+        assert!(subnets.iter().any(|subnet| subnet.contains("::")), "{subnets:?}");
+        assert!(subnets.iter().any(|subnet| !subnet.contains("::")), "{subnets:?}");
         bench.done().await;
     }
 
