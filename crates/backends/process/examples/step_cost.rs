@@ -40,10 +40,12 @@ async fn main() -> Result<(), Failure> {
     println!("bare sh -c, output and wait   {bare:>10.1?}");
     println!("set-up, step, wait, destroy   {task:>10.1?}  (adds {:.1?})", task.saturating_sub(bare));
 
-    let begin = Instant::now();
-    let many = futures_util::stream::iter((0..200).map(|_| whole_task(&backend, "true")));
-    many.buffer_unordered(2).try_collect::<Vec<()>>().await?;
-    println!("200 tasks, two at a time      {:>10.1?}", begin.elapsed());
+    for at_once in [1, 2, 8] {
+        let begin = Instant::now();
+        let many = futures_util::stream::iter((0..200).map(|_| whole_task(&backend, "true")));
+        many.buffer_unordered(at_once).try_collect::<Vec<()>>().await?;
+        println!("200 tasks, {at_once} at a time        {:>10.1?}", begin.elapsed());
+    }
     let begin = Instant::now();
     for _ in 0..100 {
         let mut pair = Vec::new();

@@ -180,12 +180,7 @@ impl Backend for ProcessBackend {
 
     async fn destroy_step(&self, step: &Step, task: &TaskUuid) -> Result<()> {
         let place = self.task(task);
-        let record = match place.record() {
-            Ok(record) => record,
-            // Never set up, or destroyed: nothing of the step is there.
-            Err(Error::UnknownTask(_)) => return Ok(()),
-            Err(error) => return Err(error),
-        };
+        let record = place.record_or_default()?;
         let step_place = place.step(&step.uuid);
         destroy::destroy_step(&self.shims, self.settings.grace(), &step_place, &record).await?;
         self.prepared().remove(&step_place.id);
@@ -243,7 +238,7 @@ impl Backend for ProcessBackend {
         let globs = Globs::new(&globs).map_err(workspace_error)?;
         if matching(&record.workspace, &globs, paths.len()).await? == 0 {
             let named: Vec<String> = paths.iter().map(|glob| format!("{:?}", glob.glob())).collect();
-            return Err(Error::Workspace(format!("nothing matches {}", named.join(", "))));
+            return Err(Error::NothingMatches(named.join(", ")));
         }
         let options = PackOptions { allow_unmatched: true, ..PackOptions::default() };
         pack(&record.workspace, &Selection::Globs(globs), &options).await.map_err(workspace_error)

@@ -1,11 +1,13 @@
 //! Ending steps and removing what they and their task took. Everything here may be done again, after any interruption.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use jobwright_backend::{Error, Result};
+use jobwright_model::StepUuid;
 use jobwright_shim::protocol::Order;
 use jobwright_shim::{Refusal, ShimError};
 use jobwright_workspace::offload;
@@ -72,29 +74,32 @@ pub(crate) async fn destroy_task(
     run_as: Option<RunAsChoice>,
     uids: &Path,
 ) -> Result<()> {
-    if !task.dir.exists() {
+    let record = task.record_or_default()?;
+    let mut steps = task.steps()?;
+    let seen: HashSet<StepUuid> = steps.iter().map(|step| step.uuid.clone()).collect();
+    // A step that removed its own files runs all the same.
+    steps.extend(shims.steps_of(task).into_iter().filter(|step| !seen.contains(&step.uuid)));
+    let ended = join_all(steps.iter().map(|step| destroy_step(shims, grace, step, &record))).await;
+    ended.into_iter().collect::<Result<Vec<()>>>()?;
+    if was_never_filled(task, &record) {
         return Ok(());
     }
-    let record = match task.record() {
-        Ok(record) => Some(record),
-        // Set-up ended before anything was noted, so nothing was made.
-        Err(Error::UnknownTask(_)) => None,
-        Err(error) => return Err(error),
-    };
-    let released = match &record {
-        Some(record) => {
-            let steps = task.steps()?;
-            let ended = join_all(steps.iter().map(|step| destroy_step(shims, grace, step, record))).await;
-            ended.into_iter().collect::<Result<Vec<()>>>()?;
-            if record.work != task.dir {
-                remove_tree(&record.work).await?;
-            }
-            record.owner().map_or(Ok(()), |owner| run_as.unwrap_or(RunAsChoice::Auto).release(owner, uids))
-        }
+    if record.work != task.dir {
+        remove_tree(&record.work).await?;
+    }
+    let released = match record.owner() {
+        Some(owner) => run_as.unwrap_or(RunAsChoice::Auto).release(owner, uids),
         None => release_all_of(&task.task, uids),
     };
     released.map_err(|error| Error::io(format!("giving back the user of task {}", task.task), error))?;
     remove_tree(&task.dir).await
+}
+
+/// Removes the folders of a task whose steps left nothing in them, which needs no search and no other thread. False when
+/// there is more to do; what was removed by then is not missed.
+fn was_never_filled(task: &TaskPlace, record: &TaskRecord) -> bool {
+    *record == task.default_record()
+        && [&record.workspace, &record.home(), &task.dir].iter().all(|dir| fs::remove_dir(dir).is_ok())
 }
 
 async fn remove_tree(path: &Path) -> Result<()> {

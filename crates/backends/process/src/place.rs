@@ -100,12 +100,20 @@ impl TaskPlace {
         let failed = |error| Error::io(format!("reading {}", path.display()), error);
         match fs::read(&path) {
             Ok(text) => serde_json::from_slice(&text).map_err(|error| failed(error.into())),
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                let record = self.default_record();
-                // The home is what is made last.
-                if record.home().is_dir() { Ok(record) } else { Err(Error::UnknownTask(self.task.clone())) }
+            // Not told by anything in it: a step may have removed its own home.
+            Err(error) if error.kind() == ErrorKind::NotFound && self.dir.is_dir() => {
+                Ok(self.default_record())
             }
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(Error::UnknownTask(self.task.clone())),
             Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// The same for whoever clears away what may be there.
+    pub(crate) fn record_or_default(&self) -> Result<TaskRecord> {
+        match self.record() {
+            Err(Error::UnknownTask(_)) => Ok(self.default_record()),
+            other => other,
         }
     }
 
@@ -121,7 +129,7 @@ impl TaskPlace {
         }
     }
 
-    /// The steps that were started and not destroyed.
+    /// The steps that were started and not destroyed, as the folder shows them.
     pub(crate) fn steps(&self) -> Result<Vec<StepPlace>> {
         let failed = |error| Error::io(format!("reading {}", self.dir.display()), error);
         let entries = match fs::read_dir(&self.dir) {

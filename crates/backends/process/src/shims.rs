@@ -9,13 +9,14 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use jobwright_backend::{Error, Result};
+use jobwright_model::StepUuid;
 use jobwright_shim::frame::StartInfo;
 use jobwright_shim::{Order, ProcessIdentity, ShimDir, ShimError, StepId, find_shim};
 use tokio::sync::Mutex;
 
 use crate::backend::NAME;
 use crate::link::Link;
-use crate::place::StepPlace;
+use crate::place::{StepPlace, TaskPlace};
 
 /// How often, and how long apart, a shim is tried that seems to live but does not answer: it may be on its way out.
 const TRIES: u32 = 20;
@@ -94,6 +95,14 @@ impl Shims {
     /// The step was not started, or is destroyed.
     pub(crate) fn forget(&self, step: &StepId) {
         self.told().remove(step);
+    }
+
+    /// The steps of a task that shims were told to start, whatever became of their files.
+    pub(crate) fn steps_of(&self, task: &TaskPlace) -> Vec<StepPlace> {
+        let prefix = format!("{}/", task.task);
+        let told = self.told();
+        let uuids = told.keys().filter_map(|step| StepUuid::new(step.as_str().strip_prefix(&prefix)?).ok());
+        uuids.map(|uuid| task.step(&uuid)).collect()
     }
 
     fn told(&self) -> std::sync::MutexGuard<'_, HashMap<StepId, String>> {

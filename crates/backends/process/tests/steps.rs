@@ -172,9 +172,12 @@ async fn when_the_shim_dies_its_steps_are_lost_and_what_they_left_is_ended() {
         };
         jobwright_shim::procfs::all().into_iter().filter(|pid| is_left(pid) && of_this_test(pid)).count()
     };
-    while sleeps() == 0 {
-        tokio::task::yield_now().await;
-    }
+    let begun = async {
+        while sleeps() == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), begun).await.expect("the grandchild begins");
     // The wait is polled first, so it waits when the shim dies.
     let (exit, ()) = tokio::join!(task.wait(&running), async { kill(shim_pid(&bench)) });
     assert_eq!(exit.status, ExitStatus::Unknown);
@@ -289,4 +292,24 @@ async fn destroying_what_never_was_is_fine_and_quick() {
     backend.destroy_workflow(&Workflow::default(), &TaskUuid::random()).await.unwrap();
     backend.destroy_step(&sh("true"), &TaskUuid::random()).await.unwrap();
     assert!(begin.elapsed() < Duration::from_secs(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_removes_its_home_and_its_task_is_ended_all_the_same() {
+    let bench = Bench::new();
+    let task = bench.task().await;
+    let step = sh("echo ready; exec 1>&-; rm -rf \"${HOME%/home}\"; while :; do sleep 1; done");
+    task.start(&step).await;
+    let dir = bench.root.path().join("state/process/tasks").join(task.uuid.as_str());
+    let removed = async {
+        while dir.exists() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), removed).await.expect("the step removes its task");
+    let shim = shim_pid(&bench);
+    assert_eq!(jobwright_shim::procfs::children(shim).unwrap().len(), 1);
+    task.destroy().await;
+    assert!(jobwright_shim::procfs::children(shim).unwrap().is_empty());
+    assert!(bench.leftovers().is_empty());
 }
