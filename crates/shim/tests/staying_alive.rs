@@ -67,6 +67,19 @@ fn the_shim_has_left_its_callers_session_and_files() {
 }
 
 #[test]
+fn it_ends_by_itself_when_its_first_owner_never_comes() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("shim");
+    std::fs::create_dir(&dir).unwrap();
+    std::fs::set_permissions(&dir, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let launched =
+        Command::new(program()).arg("--dir").arg(&dir).args(["--linger-ms", "50"]).status().unwrap();
+    assert!(launched.success());
+    until("the shim is gone", || (!dir.join("shim.json").exists()).then_some(()));
+    assert!(!ShimDir::new(&dir).is_alive().unwrap());
+}
+
+#[test]
 fn it_ends_by_itself_when_nobody_needs_it_and_cleans_up() {
     let shim = Fixture::with(&["--linger-ms", "100"]);
     let (pid, dir) = (shim.client.shim_pid(), shim.shim_dir());

@@ -82,6 +82,8 @@ impl Shim {
     /// Serves until nobody needs the shim.
     pub(crate) fn run(&mut self) -> io::Result<()> {
         let mut happened = Vec::new();
+        // An owner that died before it connected never wakes the shim.
+        self.note_idleness(Instants::now().boottime_ns);
         while !self.is_done() {
             self.poller.wait(self.next_moment(), &mut happened)?;
             // Orders and ends first: they are short, and copying must not delay them.
