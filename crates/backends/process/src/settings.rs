@@ -55,3 +55,31 @@ impl Default for ProcessSettings {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::{Command, FromArgMatches};
+
+    use super::*;
+
+    fn parsed(arguments: &[&str]) -> Result<ProcessSettings, clap::Error> {
+        let command = ProcessSettings::augment_args(Command::new("jobwright").no_binary_name(true));
+        ProcessSettings::from_arg_matches(&command.try_get_matches_from(arguments)?)
+    }
+
+    #[test]
+    fn the_defaults_of_the_command_line_are_those_of_the_type() {
+        let (parsed, default) = (parsed(&[]).unwrap(), ProcessSettings::default());
+        assert_eq!((parsed.stop_timeout, parsed.run_as), (default.stop_timeout, default.run_as));
+        assert!(parsed.host_environment.is_empty() && parsed.in_place.is_none());
+    }
+
+    #[test]
+    fn flags_are_read_and_a_bad_user_is_refused_with_what_would_be_right() {
+        let settings = parsed(&["--process-run-as", "auto", "--process-env", "A,B_*"]).unwrap();
+        assert_eq!(settings.run_as, Some(RunAsChoice::Auto));
+        assert_eq!(settings.host_environment, ["A", "B_*"]);
+        let error = parsed(&["--process-run-as", "0"]).unwrap_err().to_string();
+        assert!(error.contains("UID:GID"), "{error}");
+    }
+}
