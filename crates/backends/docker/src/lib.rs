@@ -40,6 +40,7 @@ mod failure;
 mod files;
 mod image;
 mod leftovers;
+mod line_ends;
 mod logs;
 mod options;
 mod plan;

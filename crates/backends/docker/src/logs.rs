@@ -27,6 +27,7 @@ use tokio::time::sleep;
 use crate::Inner;
 use crate::engine::EngineKind;
 use crate::failure;
+use crate::line_ends::LineEnds;
 
 /// The pause before Podman's log that ended although its container runs is followed again.
 const BREATH: Duration = Duration::from_millis(100);
@@ -52,6 +53,8 @@ struct Reader {
     position: u64,
     /// How many of these the present pass has still to bring.
     known: u64,
+    /// What the present pass has to put back.
+    line_ends: LineEnds,
     /// Whether the present pass brought something new.
     news: bool,
     /// Whether the present pass cannot miss anything: when it brings nothing new, all was read.
@@ -69,6 +72,7 @@ impl Reader {
             pass,
             position,
             known: position,
+            line_ends: LineEnds::default(),
             news: false,
             settles: false,
             over: false,
@@ -110,7 +114,7 @@ impl Reader {
         }
         self.settles = self.kind == EngineKind::Docker || !follow;
         self.pass = open(&self.client, &self.container, follow);
-        (self.known, self.news) = (self.position, false);
+        (self.known, self.news, self.line_ends) = (self.position, false, LineEnds::default());
         Ok(())
     }
 
@@ -135,6 +139,9 @@ impl Reader {
                 }));
             }
         };
+        if self.kind == EngineKind::Docker {
+            bytes = self.line_ends.mend(stream, bytes);
+        }
         let length = bytes.len() as u64;
         if length <= self.known {
             self.known -= length;
