@@ -3,9 +3,12 @@
 use std::num::NonZero;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use jobwright_docker::DockerSettings;
 use jobwright_process::ProcessSettings;
+
+use crate::backends;
 
 /// Runs jobs to their end, wherever they come from and wherever they run.
 #[derive(Debug, Parser)]
@@ -23,7 +26,7 @@ pub(crate) struct Global {
     /// Where Jobwright keeps what must outlive it.
     ///
     /// Default: $XDG_STATE_HOME/jobwright, for root /var/lib/jobwright, else ~/.local/state/jobwright.
-    #[arg(long, global = true, env = "JOBWRIGHT_STATE_DIR", value_name = "DIR")]
+    #[arg(long, global = true, env = "JOBWRIGHT_STATE_DIR", value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) state_dir: Option<PathBuf>,
     /// When to use colours; `auto` asks the terminal and NO_COLOR.
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
@@ -100,10 +103,10 @@ pub(crate) struct BackendArgs {
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
     /// The pipeline file. Default: .jobwright.yaml, or the only *local-ci.yaml there is.
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) config: Option<PathBuf>,
     /// The project's directory, where the pipeline file is looked for and whose files the jobs get.
-    #[arg(short = 'C', long, value_name = "DIR", default_value = ".", conflicts_with = "remote")]
+    #[arg(short = 'C', long, value_name = "DIR", default_value = ".", conflicts_with = "remote", value_hint = ValueHint::DirPath)]
     pub(crate) project: PathBuf,
     /// Run only this job (may be given several times, or several separated by commas).
     #[arg(short, long = "job", value_name = "NAME", value_delimiter = ',')]
@@ -124,13 +127,13 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "N", env = "JOBWRIGHT_LIMIT")]
     pub(crate) limit: Option<NonZero<usize>>,
     /// Run on this backend. Default: a container engine when a job names an image, else this host's processes.
-    #[arg(short, long, value_name = "NAME", env = "JOBWRIGHT_BACKEND")]
+    #[arg(short, long, value_name = "NAME", env = "JOBWRIGHT_BACKEND", value_parser = BackendName)]
     pub(crate) backend: Option<String>,
     /// Run on the project's own files in place of a copy of them (process backend).
     #[arg(long, conflicts_with = "remote")]
     pub(crate) in_place: bool,
     /// Clone this git repository and run its pipeline file.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub(crate) remote: Option<String>,
     /// Write the run's events to standard output, one JSON object a line.
     #[arg(long)]
@@ -142,20 +145,20 @@ pub(crate) struct RunArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ValidateArgs {
     /// The pipeline file. Default: as `run` finds it.
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) config: Option<PathBuf>,
     /// The project's directory, where the pipeline file is looked for.
-    #[arg(short = 'C', long, value_name = "DIR", default_value = ".")]
+    #[arg(short = 'C', long, value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
     pub(crate) project: PathBuf,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct WorkflowRunArgs {
     /// The file; `-` reads standard input.
-    #[arg(value_name = "FILE.json")]
+    #[arg(value_name = "FILE.json", value_hint = ValueHint::FilePath)]
     pub(crate) file: PathBuf,
     /// Run on this backend. Default: a container engine when a step names an image such as `name:tag` or `host/name`, else processes.
-    #[arg(short, long, value_name = "NAME", env = "JOBWRIGHT_BACKEND")]
+    #[arg(short, long, value_name = "NAME", env = "JOBWRIGHT_BACKEND", value_parser = BackendName)]
     pub(crate) backend: Option<String>,
     /// Write the run's events to standard output, one JSON object a line.
     #[arg(long)]
@@ -180,6 +183,28 @@ pub(crate) struct CleanArgs {
     pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) backends: BackendArgs,
+}
+
+/// A backend's name. Help and completions list those that there are; another one is taken here, as whoever looks for it says what
+/// there is, and why the others cannot be used.
+#[derive(Debug, Clone)]
+struct BackendName;
+
+impl TypedValueParser for BackendName {
+    type Value = String;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        arg: Option<&clap::Arg>,
+        value: &std::ffi::OsStr,
+    ) -> Result<String, clap::Error> {
+        StringValueParser::new().parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(backends::NAMES.into_iter().map(PossibleValue::new)))
+    }
 }
 
 #[cfg(test)]

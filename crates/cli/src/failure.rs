@@ -1,15 +1,17 @@
 //! Why a command could not do what it was asked, for the person who asked.
 
 use std::fmt::Display;
-use std::io::IsTerminal;
+use std::io::{ErrorKind, IsTerminal};
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
-use jobwright_engine::{PrepareError, RunError};
+use jobwright_engine::{CloneError, PrepareError, RunError};
 use jobwright_journal::StateDirError;
+use jobwright_model::Ending;
 use jobwright_pipeline::{LoadError, Look, Report};
 
 use crate::exit::Exit;
+use crate::show::aside;
 
 /// A message and the exit code that goes with it.
 #[derive(Debug)]
@@ -42,9 +44,9 @@ impl Failure {
         match &self.message {
             Message::Text(text) => {
                 let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
-                anstream::eprintln!("{red}error{red:#}: {text}");
+                aside::say(format_args!("{red}error{red:#}: {text}"));
             }
-            Message::Findings(report) => anstream::eprint!("{}", report.render(look())),
+            Message::Findings(report) => aside::say(report.render(look()).trim_end()),
         }
         self.exit.into()
     }
@@ -82,6 +84,13 @@ impl From<PrepareError> for Failure {
             PrepareError::NoConfig(_)
             | PrepareError::UnknownJob { .. }
             | PrepareError::UnknownStage { .. } => Self::new(Exit::NotFound, error),
+            PrepareError::Cancelled(cause) => {
+                Self::new(Exit::of(&Ending::new(cause)), "the run was cancelled before it began")
+            }
+            PrepareError::Project { ref source, .. } if source.kind() == ErrorKind::NotFound => {
+                Self::new(Exit::NotFound, error)
+            }
+            PrepareError::Clone(CloneError::Address(_)) => Self::new(Exit::Invalid, error),
             PrepareError::Clone(_) => Self::new(Exit::Unavailable, error),
             error => Self::new(Exit::Invalid, error),
         }

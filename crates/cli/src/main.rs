@@ -12,18 +12,23 @@ mod signals;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tracing_subscriber::EnvFilter;
 
 use crate::args::Cli;
 use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::show::aside::Aside;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     cli.global.color.apply();
-    start_tracing(&cli.global.log);
+    if let Err(failure) = start_tracing(&cli.global.log) {
+        return failure.show();
+    }
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
-            return failure::Failure::new(Exit::Unavailable, format!("no threads to run on: {error}")).show();
+            return Failure::new(Exit::Unavailable, format!("no threads to run on: {error}")).show();
         }
     };
     let exit = runtime.block_on(commands::execute(cli));
@@ -35,7 +40,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn start_tracing(filter: &str) {
-    let filter = tracing_subscriber::EnvFilter::builder().parse_lossy(filter);
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+fn start_tracing(filter: &str) -> Result<(), Failure> {
+    let levels = EnvFilter::builder().parse(filter).map_err(|error| {
+        Failure::new(Exit::Invalid, format!("--log {filter:?}: {error}; write a level such as `info`"))
+    })?;
+    let colour = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
+    let to_stderr = tracing_subscriber::fmt().with_writer(|| Aside).with_ansi(colour).with_target(false);
+    to_stderr.with_env_filter(levels).init();
+    Ok(())
 }

@@ -1,12 +1,18 @@
 //! What Ctrl-C and its relatives do: the first asks for the end of the run and lets it clean up, the second leaves at once
 //! (DESIGN rule 9).
 
+use std::time::Duration;
+
 use jobwright_model::Cause;
 use jobwright_runtime::Scope;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::show::aside;
+
+/// How long the last words may take: a terminal that was stopped takes none.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 
 /// Ends `scope` at the first SIGINT, SIGTERM or SIGHUP, and the program at the second. Watches for as long as the program lives.
 ///
@@ -28,11 +34,18 @@ pub(crate) fn watch(scope: &Scope) -> Result<(), Failure> {
             }
         };
         scope.cancel(next().await);
-        anstream::eprintln!("ending the run and cleaning up; once more leaves at once");
+        say("ending the run and cleaning up; once more leaves at once");
         let cause = next().await;
-        anstream::eprintln!("left at once; `jobwright clean` removes what is left");
+        let said = say("left at once; `jobwright clean` removes what is left");
+        // Whether it could be said or not, the user wants to leave.
+        let _ = tokio::time::timeout(LAST_WORDS, said).await;
         let exit = if cause == Cause::ByUser { Exit::Interrupted } else { Exit::Cancelled };
         std::process::exit(exit.code().into());
     });
     Ok(())
+}
+
+/// Says it from a thread of its own: writing to a terminal that was stopped takes for ever, and the next signal must be heard.
+fn say(text: &'static str) -> tokio::task::JoinHandle<()> {
+    tokio::task::spawn_blocking(move || aside::say(text))
 }

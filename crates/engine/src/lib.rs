@@ -19,6 +19,7 @@ mod spec;
 
 pub use engine::{Engine, EngineOptions, Run};
 pub use executor::{JobExecutor, JobOutcome, JobOutput};
+pub use git::CloneError;
 pub use prepare::{PrepareError, Prepared, PreparedJob, RunPlan, find_config, prepare};
 pub use report::{JobReport, RunError, RunReport};
 pub use runner::Runner;

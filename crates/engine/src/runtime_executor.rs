@@ -145,6 +145,8 @@ impl RuntimeExecutor {
             (cause, ..) => cause.as_str().replace('_', " "),
         };
         match &ending.evidence {
+            // It says itself that it is about an image, and which.
+            Some(evidence) if ending.cause == Cause::Image => Some(evidence.to_string()),
             Some(evidence) if ending.outcome != Outcome::Cancelled => Some(format!("{text}: {evidence}")),
             _ => Some(text),
         }

@@ -8,6 +8,7 @@ use crate::args::BackendsArgs;
 use crate::backends;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::show::sink;
 
 pub(crate) async fn run(args: BackendsArgs, state: &StateDir) -> Result<Exit, Failure> {
     let registry = backends::registry(args.backends, state);
@@ -27,11 +28,11 @@ pub(crate) async fn run(args: BackendsArgs, state: &StateDir) -> Result<Exit, Fa
             .iter()
             .map(|(name, available, about)| json!({ "name": name, "available": available, "about": about }))
             .collect();
-        anstream::println!("{}", serde_json::Value::from(rows));
+        sink::say(serde_json::Value::from(rows));
     } else {
         for (name, available, about) in rows {
             let mark = if available { "available" } else { "not available" };
-            anstream::println!("{name:<10} {mark:<14} {about}");
+            sink::say(format_args!("{name:<10} {mark:<14} {about}"));
         }
     }
     Ok(Exit::Success)

@@ -2,10 +2,11 @@
 //! that somebody still watches, and nothing that no journal of this state directory knows.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use jobwright_backend::{Backend, BackendRegistry};
-use jobwright_journal::{Journal, StateDir};
+use jobwright_journal::{Journal, JournalError, StateDir};
 use jobwright_model::{RunId, TaskUuid, Workflow};
 use jobwright_runtime::{Record, open_tasks};
 
@@ -13,6 +14,7 @@ use crate::args::CleanArgs;
 use crate::backends;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::show::{aside, sink};
 
 pub(crate) async fn run(args: CleanArgs, state: &StateDir) -> Result<Exit, Failure> {
     let mut broom = Broom {
@@ -24,14 +26,17 @@ pub(crate) async fn run(args: CleanArgs, state: &StateDir) -> Result<Exit, Failu
     };
     for run in state.runs()? {
         if state.run_is_owned(&run)? {
-            anstream::println!("{run} is running and is left alone");
+            left_alone(&run);
             continue;
         }
         broom.sweep_run(state, &run).await;
     }
-    let done = if args.dry_run { "would be removed" } else { "removed" };
-    anstream::println!("{} task(s) {done}, {} could not be", broom.removed, broom.failed);
+    sink::say(broom.sum());
     Ok(if broom.failed == 0 { Exit::Success } else { Exit::Failed })
+}
+
+fn left_alone(run: &RunId) {
+    sink::say(format_args!("{run} is running and is left alone"));
 }
 
 struct Broom {
@@ -44,24 +49,22 @@ struct Broom {
 
 impl Broom {
     async fn sweep_run(&mut self, state: &StateDir, run: &RunId) {
-        let path = state.run_dir(run).join("journal");
+        let folder = state.run_dir(run);
+        let (path, clone) = (folder.join("journal"), folder.join("clone"));
         if !path.exists() {
             return;
         }
         let recovered = match Journal::<Record>::read(&path) {
             Ok(recovered) => recovered,
+            Err(JournalError::Owned(_)) => return left_alone(run),
             Err(error) => return self.fail(run, &error.to_string()),
         };
         let open = open_tasks(&recovered.records);
-        if open.is_empty() {
+        if open.is_empty() && !clone.exists() {
             return;
         }
         if self.dry_run {
-            for (task, backend) in open {
-                anstream::println!("{run}: task {task} on the {backend} backend");
-                self.removed += 1;
-            }
-            return;
+            return self.tell(run, &open, &clone);
         }
         // Owning the journal keeps anybody else from adopting the run meanwhile.
         match Journal::<Record>::open(&path) {
@@ -69,6 +72,33 @@ impl Broom {
                 for (task, backend) in open {
                     self.sweep_task(run, &task, &backend, &journal).await;
                 }
+                self.sweep_clone(run, &clone).await;
+            }
+            Err(JournalError::Owned(_)) => left_alone(run),
+            Err(error) => self.fail(run, &error.to_string()),
+        }
+    }
+
+    fn tell(&mut self, run: &RunId, open: &BTreeMap<TaskUuid, String>, clone: &Path) {
+        for (task, backend) in open {
+            sink::say(format_args!("{run}: task {task} on the {backend} backend"));
+            self.removed += 1;
+        }
+        if clone.exists() {
+            sink::say(format_args!("{run}: the clone of a repository, {}", clone.display()));
+            self.removed += 1;
+        }
+    }
+
+    /// What `--remote` fetched; no other run uses it.
+    async fn sweep_clone(&mut self, run: &RunId, clone: &Path) {
+        if !clone.exists() {
+            return;
+        }
+        match jobwright_workspace::offload::remove_tree(clone).await {
+            Ok(_) => {
+                sink::say(format_args!("{run}: the clone of a repository removed"));
+                self.removed += 1;
             }
             Err(error) => self.fail(run, &error.to_string()),
         }
@@ -86,7 +116,7 @@ impl Broom {
         });
         match closed {
             Ok(()) => {
-                anstream::println!("{run}: task {task} on the {backend} backend removed");
+                sink::say(format_args!("{run}: task {task} on the {backend} backend removed"));
                 self.removed += 1;
             }
             Err(error) => self.fail(run, &format!("task {task}: {error}")),
@@ -104,7 +134,16 @@ impl Broom {
     }
 
     fn fail(&mut self, run: &RunId, why: &str) {
-        anstream::eprintln!("{run}: {why}");
+        aside::say(format_args!("{run}: {why}"));
         self.failed += 1;
+    }
+
+    fn sum(&self) -> String {
+        let done = if self.dry_run { "would be removed" } else { "removed" };
+        match (self.removed, self.failed) {
+            (0, 0) => "nothing to remove".to_owned(),
+            (removed, 0) => format!("{removed} leftover(s) {done}"),
+            (removed, failed) => format!("{removed} leftover(s) {done}, {failed} could not be"),
+        }
     }
 }

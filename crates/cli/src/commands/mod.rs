@@ -14,6 +14,7 @@ use jobwright_journal::StateDir;
 use crate::args::{Cli, Command, WorkflowCommand};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::show::sink;
 
 /// Does what was asked.
 pub(crate) async fn execute(cli: Cli) -> Result<Exit, Failure> {
@@ -26,7 +27,9 @@ pub(crate) async fn execute(cli: Cli) -> Result<Exit, Failure> {
         Command::Backends(args) => backends::run(args, &state()?).await,
         Command::Clean(args) => clean::run(args, &state()?).await,
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "jobwright", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "jobwright", &mut script);
+            sink::say(String::from_utf8_lossy(&script).trim_end());
             Ok(Exit::Success)
         }
     }

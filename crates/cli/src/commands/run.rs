@@ -1,6 +1,7 @@
 //! `jobwright run`.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use jobwright_engine::{Engine, EngineOptions, Spec};
 use jobwright_events::RunMode;
@@ -17,7 +18,7 @@ pub(crate) async fn run(args: RunArgs, state: &StateDir) -> Result<Exit, Failure
     let spec = spec(&args)?;
     let options = EngineOptions { backend: args.backend, limit: args.limit, ..EngineOptions::default() };
     let mut settings = args.backends;
-    settings.process.in_place = args.in_place.then_some(args.project);
+    settings.process.in_place = args.in_place.then(|| absolute(&args.project)).transpose()?;
     let engine = Engine::new(state.clone(), backends::registry(settings, state), options);
     let scope = Scope::new();
     signals::watch(&scope)?;
@@ -29,6 +30,13 @@ pub(crate) async fn run(args: RunArgs, state: &StateDir) -> Result<Exit, Failure
         Some(error) => Err(error.into()),
         None => Ok(Exit::of(&report.ending)),
     }
+}
+
+/// Where steps run must not depend on where the shim was started.
+fn absolute(project: &Path) -> Result<PathBuf, Failure> {
+    let unusable =
+        |error| Failure::new(Exit::NotFound, format!("project directory {}: {error}", project.display()));
+    std::path::absolute(project).map_err(unusable)
 }
 
 fn spec(args: &RunArgs) -> Result<Spec, Failure> {

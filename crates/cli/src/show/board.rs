@@ -7,9 +7,8 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jobwright_events::{Event, EventKind, ExecKind};
 
-use super::Show;
 use super::plain::Plain;
-use super::words;
+use super::{Show, aside, words};
 
 /// How much of a job's output is kept for the case that it fails, in bytes.
 const KEPT: usize = 16 * 1024;
@@ -31,22 +30,36 @@ struct Running {
 impl Board {
     pub(crate) fn new() -> Self {
         let board = MultiProgress::with_draw_target(ProgressDrawTarget::stdout());
+        aside::stay_above(&board);
         Self { plain: Plain::new(), board, running: BTreeMap::new() }
     }
 
     fn start(&mut self, job: &str, stage: &str) {
         let spinner = self.board.add(ProgressBar::new_spinner());
-        let style = ProgressStyle::with_template("{spinner:.cyan} {prefix}  {elapsed:.dim}");
+        let style = ProgressStyle::with_template(template());
         spinner.set_style(style.expect("the template is well-formed"));
-        spinner.set_prefix(format!("{job} ({stage})"));
+        spinner.set_message(format!("{job} ({stage})"));
         spinner.enable_steady_tick(Duration::from_millis(100));
         self.running.insert(job.to_owned(), Running { spinner, output: VecDeque::new() });
+    }
+
+    /// Whether a job has its place on the board. The only job of a run prints as it goes, whatever the run's mode.
+    fn shows(&self, exec: ExecKind) -> bool {
+        exec != ExecKind::Standalone && !self.plain.has_one_job()
     }
 
     /// Whatever is printed goes above the board.
     fn above(&mut self, show: impl FnOnce(&mut Plain)) {
         let plain = &mut self.plain;
         self.board.suspend(|| show(plain));
+    }
+}
+
+/// A spinner's line; what does not fit is cut. Colours by the same choice as everywhere.
+fn template() -> &'static str {
+    match anstream::AutoStream::choice(&std::io::stdout()) {
+        anstream::ColorChoice::Never => "{spinner} {elapsed:>4} {wide_msg}",
+        _ => "{spinner:.cyan} {elapsed:>4.dim} {wide_msg}",
     }
 }
 
@@ -68,15 +81,8 @@ impl Running {
 impl Show for Board {
     fn event(&mut self, event: &Event) {
         match &event.kind {
-            EventKind::JobStarted { job, stage, exec: ExecKind::Concurrent | ExecKind::Detached, .. } => {
-                self.start(job, stage)
-            }
-            EventKind::LogLine {
-                job: Some(job),
-                data,
-                exec: ExecKind::Concurrent | ExecKind::Detached,
-                ..
-            } => {
+            EventKind::JobStarted { job, stage, exec, .. } if self.shows(*exec) => self.start(job, stage),
+            EventKind::LogLine { job: Some(job), data, exec, .. } if self.shows(*exec) => {
                 if let Some(running) = self.running.get_mut(&**job) {
                     running.keep(data);
                 }
@@ -85,6 +91,7 @@ impl Show for Board {
                 let ended = self.running.remove(&**job);
                 if let Some(running) = &ended {
                     running.spinner.finish_and_clear();
+                    self.board.remove(&running.spinner);
                 }
                 let tail = ended
                     .filter(|_| !ending.succeeded())

@@ -1,11 +1,12 @@
 //! What a person, or a program, sees of a run. Every form reads the run's event log as it is written (DESIGN section 6), so a slow
 //! terminal slows nobody.
 
+pub(crate) mod aside;
 mod board;
 mod json;
 mod lines;
 mod plain;
-mod sink;
+pub(crate) mod sink;
 mod words;
 
 use std::io::IsTerminal;

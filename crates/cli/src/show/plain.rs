@@ -4,10 +4,10 @@
 use anstyle::Style;
 use jobwright_events::{Event, EventKind, ExecKind};
 
-use super::Show;
 use super::lines::Lines;
 use super::sink::Out;
 use super::words::{self, Tally};
+use super::{Show, aside};
 
 pub(crate) struct Plain {
     out: Out,
@@ -15,11 +15,23 @@ pub(crate) struct Plain {
     tally: Tally,
     /// Whether what a job that runs alone printed last was a whole line.
     at_line_start: bool,
+    /// Whether the run has no other job than one, whose lines then need no mark.
+    one_job: bool,
 }
 
 impl Plain {
     pub(crate) fn new() -> Self {
-        Self { out: Out::new(), lines: Lines::default(), tally: Tally::default(), at_line_start: true }
+        Self {
+            out: Out::new(),
+            lines: Lines::default(),
+            tally: Tally::default(),
+            at_line_start: true,
+            one_job: false,
+        }
+    }
+
+    pub(crate) fn has_one_job(&self) -> bool {
+        self.one_job
     }
 
     /// A line of our own.
@@ -37,7 +49,7 @@ impl Plain {
     }
 
     fn output(&mut self, job: &str, step: &str, stream: &'static str, exec: ExecKind, data: &[u8]) {
-        if exec == ExecKind::Standalone && step == job {
+        if (exec == ExecKind::Standalone || self.one_job) && step == job {
             self.out.write(&[data]);
             self.at_line_start = data.ends_with(b"\n");
             return;
@@ -73,6 +85,7 @@ impl Show for Plain {
     fn event(&mut self, event: &Event) {
         self.tally.note(event);
         match &event.kind {
+            EventKind::RunStarted { order, .. } => self.one_job = order.len() == 1,
             EventKind::JobStarted { job, stage, .. } => {
                 let bold = Style::new().bold();
                 self.say(&format!("{bold}▶ {job}{bold:#} ({stage})"));
@@ -85,13 +98,15 @@ impl Show for Plain {
             EventKind::LogGap { bytes, .. } => {
                 self.say(&format!("[{bytes} bytes of output are missing here]"))
             }
-            EventKind::Diagnostic { data } => anstream::eprintln!("{}", data.trim_end()),
+            EventKind::Diagnostic { data } => aside::write_line(data.trim_end()),
             EventKind::JobFinished { job, ending, duration, error, .. } => {
                 let out = &mut self.out;
                 self.lines.finish(job, |step, line| out.write(&[prefix(job, step).as_bytes(), line]));
                 self.say(&words::finished(job, ending, *duration, error.as_deref()));
             }
             EventKind::JobSkipped { job, ending, .. } => self.say(&words::skipped(job, ending)),
+            // Why a run could not begin is its failure's to say; there is nothing to sum up.
+            EventKind::RunFinished { error: Some(_), .. } if self.tally.is_empty() => {}
             EventKind::RunFinished { duration, ending, .. } => {
                 self.say(&self.tally.summary(event.run_id.as_str(), ending, *duration));
             }

@@ -1,6 +1,12 @@
 //! Standard output, until nobody reads it any more: that a pipe was closed must not end the run behind it (DESIGN rule 7).
 
+use std::fmt::Display;
 use std::io::{self, Write};
+
+/// Writes a line of a command's answer.
+pub(crate) fn say(text: impl Display) {
+    Out::new().write(&[format!("{text}\n").as_bytes()]);
+}
 
 /// Bytes on their way to standard output. After the first failure it takes everything and writes nothing.
 pub(crate) struct Out {

@@ -66,6 +66,11 @@ impl Tally {
         }
     }
 
+    /// Whether no job has ended.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.iter().all(|count| *count == 0)
+    }
+
     /// `✗ run 2026… failed in 4.2s: 1 passed, 1 failed`.
     pub(crate) fn summary(&self, run: &str, ending: &Ending, duration: Duration) -> String {
         let (mark, style) = mark(ending.outcome);
@@ -81,7 +86,34 @@ impl Tally {
     }
 }
 
-/// A block of somebody's output, set off from our own lines.
+/// A block of somebody's output, set off from our own lines. Of a line that was written over, the last state.
 pub(crate) fn indented(text: &str) -> String {
-    text.lines().map(|line| format!("  │ {line}")).collect::<Vec<_>>().join("\n")
+    let lines = text.lines().map(|line| line.trim_end_matches('\r').rsplit('\r').next().unwrap_or_default());
+    lines.map(|line| format!("  │ {line}")).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use jobwright_model::Cause;
+
+    use super::*;
+
+    #[test]
+    fn a_job_is_named_once_in_the_line_of_its_end() {
+        let line = |error: &str| {
+            let shown = finished("a b", &Ending::new(Cause::ExitCode), Duration::from_secs(1), Some(error));
+            anstream::adapter::strip_str(&shown).to_string()
+        };
+        assert_eq!(
+            line("Job a b failed: exited with non-zero status 3"),
+            "✗ a b  1.0s  exited with non-zero status 3"
+        );
+        assert_eq!(line("Job a b was lost: no answer"), "✗ a b  1.0s  was lost: no answer");
+        assert_eq!(line("of another form"), "✗ a b  1.0s  of another form");
+    }
+
+    #[test]
+    fn of_a_line_that_was_written_over_the_last_state_is_shown() {
+        assert_eq!(indented("10%\r50%\r100%\nplain\r\n"), "  │ 100%\n  │ plain");
+    }
 }

@@ -1,0 +1,131 @@
+//! `jobwright clean`: what it touches and what it leaves alone.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+
+use crate::support::{Bench, Running, processes_that_mention, wait_for, wait_for_file};
+
+/// A run whose only job says that it runs and then waits for a gate.
+fn waiting(bench: &Bench) -> Running {
+    let (ready, gate) = (bench.root().join("ready"), bench.root().join("gate"));
+    bench.file(
+        ".jobwright.yaml",
+        format!(
+            "stages: [a]\nx: {{stage: a, script: ['touch {}; until test -e {}; do sleep 0.02; done']}}\n",
+            ready.display(),
+            gate.display()
+        ),
+    );
+    let running = bench.start(bench.command(&["run"]));
+    wait_for_file(&ready);
+    running
+}
+
+/// Every path below `directory` with what makes up its state.
+fn tree(directory: &Path) -> Vec<(PathBuf, u64, Option<std::time::SystemTime>)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let metadata = entry.path().symlink_metadata().unwrap();
+        found.push((entry.path(), metadata.len(), metadata.modified().ok()));
+        if metadata.is_dir() {
+            found.extend(tree(&entry.path()));
+        }
+    }
+    found.sort();
+    found
+}
+
+// covers: local-ci 75
+#[test]
+fn a_run_that_lives_is_left_alone() {
+    let bench = Bench::new();
+    let running = waiting(&bench);
+    let [run] = &bench.runs()[..] else { panic!("one run") };
+    let alone = format!("{run} is running and is left alone\nnothing to remove\n");
+    assert_eq!(bench.run(&["clean"]).expect(0).stdout, alone);
+    assert_eq!(bench.run(&["clean", "--dry-run"]).expect(0).stdout, alone);
+    std::fs::write(bench.root().join("gate"), "").unwrap();
+    running.end().expect(0);
+    assert_eq!(bench.leftovers(), [""; 0]);
+}
+
+// covers: local-ci 75
+#[test]
+fn runs_of_another_state_directory_are_left_alone() {
+    let bench = Bench::new();
+    let running = waiting(&bench);
+    let other = Bench::new();
+    assert_eq!(other.run(&["clean"]).expect(0).stdout, "nothing to remove\n");
+    std::fs::write(bench.root().join("gate"), "").unwrap();
+    running.end().expect(0);
+}
+
+#[test]
+fn a_dry_run_tells_what_is_left_and_changes_nothing() {
+    let bench = Bench::new();
+    let mut running = waiting(&bench);
+    running.child.kill().unwrap();
+    running.end();
+    // Where output goes while the step still runs would grow; this one is silent.
+    let before = (tree(&bench.state()), processes_that_mention(bench.root()));
+    assert!(!before.1.is_empty(), "the step goes on");
+    let told = bench.run(&["clean", "--dry-run"]).expect(0).stdout;
+    let [run] = &bench.runs()[..] else { panic!("one run") };
+    assert!(
+        told.starts_with(&format!("{run}: task ")) && told.contains(" on the process backend\n"),
+        "{told}"
+    );
+    assert!(told.ends_with("1 leftover(s) would be removed\n"), "{told}");
+    assert_eq!((tree(&bench.state()), processes_that_mention(bench.root())).0, before.0);
+    let removed = bench.run(&["clean"]).expect(0).stdout;
+    assert!(removed.ends_with("1 leftover(s) removed\n"), "{removed}");
+    assert_eq!(bench.leftovers(), [""; 0]);
+}
+
+#[test]
+fn a_clone_that_a_killed_run_began_is_removed() {
+    let bench = Bench::new();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("git://{}/nothing", silent.local_addr().unwrap());
+    let mut running = bench.start(bench.command(&["run", "--remote", &url]));
+    let (connection, _) = silent.accept().unwrap();
+    running.child.kill().unwrap();
+    running.end();
+    let [run] = &bench.runs()[..] else { panic!("one run") };
+    let clone = bench.state().join("runs").join(run).join("clone");
+    assert!(clone.exists());
+    // Git itself ends when the other side does, and takes away what it began; a machine that stops gives it no time for that.
+    drop(connection);
+    assert!(wait_for(|| processes_that_mention(bench.root()).is_empty()));
+    std::fs::create_dir_all(clone.join(".git")).unwrap();
+    assert!(bench.run(&["clean", "--dry-run"]).expect(0).stdout.contains("the clone of a repository, "));
+    assert!(bench.run(&["clean"]).expect(0).stdout.ends_with("1 leftover(s) removed\n"));
+    assert_eq!(bench.leftovers(), [""; 0]);
+}
+
+#[test]
+fn with_nothing_there_nothing_is_removed() {
+    let bench = Bench::new();
+    assert_eq!(bench.run(&["clean"]).expect(0).stdout, "nothing to remove\n");
+}
+
+#[test]
+fn a_journal_that_cannot_be_read_is_named_and_nothing_of_its_run_is_touched() {
+    let bench = Bench::new();
+    let mut running = waiting(&bench);
+    running.child.kill().unwrap();
+    running.end();
+    let [run] = &bench.runs()[..] else { panic!("one run") };
+    let journal = bench.state().join("runs").join(run).join("journal");
+    let kept = std::fs::read(&journal).unwrap();
+    // At the end it could be what a crash leaves; at the beginning it is damage.
+    let damaged = [b"!", &kept[1..]].concat();
+    assert_ne!(damaged, kept);
+    std::fs::write(&journal, damaged).unwrap();
+    let failed = bench.run(&["clean"]).expect(1);
+    assert!(failed.stderr.contains(&*journal.to_string_lossy()), "{}", failed.stderr);
+    assert!(!bench.leftovers_now().is_empty());
+    std::fs::write(&journal, kept).unwrap();
+    bench.run(&["clean"]).expect(0);
+    assert_eq!(bench.leftovers(), [""; 0]);
+}

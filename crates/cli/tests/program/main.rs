@@ -1,0 +1,16 @@
+//! The program `jobwright`, as people and their CI use it: the real binary, real processes, a real engine where there is one.
+//! Not for the rooms below, which have tests of their own.
+
+mod answers;
+mod bad_input;
+mod cleaning;
+mod json;
+mod killed;
+mod plain;
+mod run;
+mod secrets;
+mod selection;
+mod signals;
+mod support;
+mod terminal;
+mod workflow;
