@@ -104,13 +104,44 @@ fn advisories() -> Tally {
 }
 
 fn cargo_test(setting: &Setting) -> Tally {
+    let tally = cargo_test_of(setting, "cargo-test.log", &[]);
+    let failed: Vec<String> = tally.failed.iter().filter_map(|failure| test_name(failure)).collect();
+    if failed.len() != tally.failed.len() || !(1..=MOST_AGAIN).contains(&failed.len()) {
+        return tally;
+    }
+    println!("\nonce more, by themselves: {}", failed.join(", "));
+    let again = cargo_test_of(setting, "cargo-test-again.log", &failed);
+    sort_out_flaky(tally, again)
+}
+
+/// When more tests than this fail, it is not the machine's mood.
+const MOST_AGAIN: usize = 5;
+
+/// The workspace's tests, or only those of the given names.
+fn cargo_test_of(setting: &Setting, log: &str, only: &[String]) -> Tally {
     let mut command = cargo(&["test", "--workspace", "--no-fail-fast", "--", "--show-output"]);
+    if !only.is_empty() {
+        command.args(["--exact", "--test-threads", "1"]).args(only);
+    }
     command.envs(command_environment(setting));
-    let log = setting.logs.join("cargo-test.log");
-    match count(&mut command, &log) {
+    match count(&mut command, &setting.logs.join(log)) {
         Ok(tally) => tally,
         Err(error) => Tally::failed(format!("`cargo test --workspace`: {error:#}")),
     }
+}
+
+/// The name in `name (binary)`; none for a failure that is no test's.
+fn test_name(failure: &str) -> Option<String> {
+    let (name, _) = failure.strip_suffix(')')?.split_once(" (")?;
+    (!name.contains([' ', '`'])).then(|| name.to_owned())
+}
+
+/// A test that passed the second time is flaky, and one that did not, or did not run, has failed.
+fn sort_out_flaky(first: Tally, again: Tally) -> Tally {
+    let ran_all = again.passed as usize + again.failed.len() >= first.failed.len();
+    let passed_now = |failure: &String| ran_all && !again.failed.contains(failure);
+    let (flaky, failed): (Vec<_>, Vec<_>) = first.failed.into_iter().partition(passed_now);
+    Tally { passed: first.passed + flaky.len() as u64, failed, flaky, ..first }
 }
 
 fn count(command: &mut Command, log: &Path) -> anyhow::Result<Tally> {
@@ -169,4 +200,28 @@ pub(crate) fn find_program(name: &str) -> Option<std::path::PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
     folders.map(|folder| folder.join(name)).find(|file| file.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_passes_the_second_time_is_flaky() {
+        let first = Tally { passed: 5, failed: vec!["a::x (t)".into(), "b (t)".into()], ..Tally::default() };
+        let again = Tally { passed: 1, failed: vec!["b (t)".into()], ..Tally::default() };
+        let sorted = sort_out_flaky(first.clone(), again);
+        assert_eq!(
+            (sorted.passed, &sorted.flaky[..], &sorted.failed[..]),
+            (6, &["a::x (t)".into()][..], &["b (t)".into()][..])
+        );
+        let nothing_ran = sort_out_flaky(first.clone(), Tally::default());
+        assert_eq!(nothing_ran, first);
+    }
+
+    #[test]
+    fn a_failure_of_the_build_is_no_tests_name() {
+        assert_eq!(test_name("a::x (unittests src/lib.rs)").as_deref(), Some("a::x"));
+        assert_eq!(test_name("`cargo test` ended with exit status: 101"), None);
+    }
 }

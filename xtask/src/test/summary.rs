@@ -11,6 +11,8 @@ pub(crate) struct Tally {
     pub(crate) failed: Vec<String>,
     /// What was skipped, and why.
     pub(crate) skipped: Vec<String>,
+    /// What failed and passed when it was run again by itself: shown, because it is a defect of the test or of what it tests.
+    pub(crate) flaky: Vec<String>,
 }
 
 impl Tally {
@@ -70,6 +72,11 @@ impl fmt::Display for Summary {
         for Row { suite, tally, .. } in &self.rows {
             for why in &tally.skipped {
                 writeln!(f, "skipped in {suite}: {why}")?;
+            }
+        }
+        for Row { suite, tally, .. } in &self.rows {
+            for which in &tally.flaky {
+                writeln!(f, "FLAKY in {suite}: {which} failed once and passed when it was run again")?;
             }
         }
         for Row { suite, tally, .. } in &self.rows {
