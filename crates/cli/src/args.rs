@@ -32,6 +32,8 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub(crate) color: Color,
     /// What Jobwright says about itself on standard error: error, warn, info, debug, or a filter such as `jobwright_docker=debug`.
+    ///
+    /// The libraries that it is made of are asked by their names, as in `warn,bollard=debug`. What they say is not masked.
     #[arg(
         long,
         global = true,

@@ -13,6 +13,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::args::Cli;
 use crate::exit::Exit;
@@ -41,11 +42,33 @@ fn main() -> ExitCode {
 }
 
 fn start_tracing(filter: &str) -> Result<(), Failure> {
-    let levels = EnvFilter::builder().parse(filter).map_err(|error| {
+    let levels = EnvFilter::builder().parse(of_jobwright(filter)).map_err(|error| {
         Failure::new(Exit::Invalid, format!("--log {filter:?}: {error}; write a level such as `info`"))
     })?;
     let colour = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
     let to_stderr = tracing_subscriber::fmt().with_writer(|| Aside).with_ansi(colour).with_target(false);
     to_stderr.with_env_filter(levels).init();
     Ok(())
+}
+
+/// A level alone is for Jobwright's own crates: what a library logs of a conversation with an engine is no more than a warning
+/// unless it is asked for by its name, as it may hold anything, secrets included.
+fn of_jobwright(filter: &str) -> String {
+    match filter.parse::<LevelFilter>() {
+        Ok(level) if level > LevelFilter::WARN => format!("warn,jobwright={level}"),
+        _ => filter.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_alone_is_not_for_libraries() {
+        assert_eq!(of_jobwright("debug"), "warn,jobwright=debug");
+        for as_it_is in ["error", "off", "warn", "bollard=debug", "warn,jobwright_docker=info"] {
+            assert_eq!(of_jobwright(as_it_is), as_it_is);
+        }
+    }
 }

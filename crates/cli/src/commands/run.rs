@@ -16,7 +16,11 @@ use crate::{backends, show, signals};
 
 pub(crate) async fn run(args: RunArgs, state: &StateDir) -> Result<Exit, Failure> {
     let spec = spec(&args)?;
-    let options = EngineOptions { backend: args.backend, limit: args.limit, ..EngineOptions::default() };
+    let options = EngineOptions {
+        backend: args.backend.filter(|name| !name.is_empty()),
+        limit: args.limit,
+        ..EngineOptions::default()
+    };
     let mut settings = args.backends;
     settings.process.in_place = args.in_place.then(|| absolute(&args.project)).transpose()?;
     let engine = Engine::new(state.clone(), backends::registry(settings, state), options);
@@ -50,10 +54,17 @@ fn spec(args: &RunArgs) -> Result<Spec, Failure> {
         project: args.project.clone(),
         job_names: args.jobs.clone(),
         stages: args.stages.clone(),
-        remote: args.remote.clone(),
+        remote: args.remote.as_deref().map(place),
         env: environment(&args.env)?,
         mode,
     })
+}
+
+/// An address as it is; a path as one that is the same from everywhere, as git is not started here.
+fn place(remote: &str) -> String {
+    let path = Path::new(remote);
+    let absolute = path.exists().then(|| std::path::absolute(path).ok()).flatten();
+    absolute.and_then(|path| path.into_os_string().into_string().ok()).unwrap_or_else(|| remote.to_owned())
 }
 
 /// `NAME=VALUE`, or `NAME` for what it is in this environment.

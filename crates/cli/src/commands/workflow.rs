@@ -20,7 +20,8 @@ pub(crate) async fn run(args: WorkflowRunArgs, state: &StateDir) -> Result<Exit,
     let workflow = read(&args.file)?;
     let name = args.file.file_stem().map_or_else(|| "workflow".into(), |stem| stem.to_string_lossy());
     let name = if name == "-" { "workflow".into() } else { name };
-    let options = EngineOptions { backend: args.backend, ..EngineOptions::default() };
+    let options =
+        EngineOptions { backend: args.backend.filter(|name| !name.is_empty()), ..EngineOptions::default() };
     let engine = Engine::new(state.clone(), backends::registry(args.backends, state), options);
     let scope = Scope::new();
     signals::watch(&scope)?;

@@ -94,6 +94,8 @@ impl Show for Plain {
                 let step = step.as_deref().unwrap_or(job);
                 self.output(job, step, stream.as_str(), *exec, data);
             }
+            // What is skipped has an event of its own, which says why, too.
+            EventKind::LogLine { job: None, data, .. } if data.starts_with(b"Skipping job ") => {}
             EventKind::LogLine { job: None, data, .. } => self.say(String::from_utf8_lossy(data).trim_end()),
             EventKind::LogGap { bytes, .. } => {
                 self.say(&format!("[{bytes} bytes of output are missing here]"))

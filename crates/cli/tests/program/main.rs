@@ -1,6 +1,8 @@
 //! The program `jobwright`, as people and their CI use it: the real binary, real processes, a real engine where there is one.
 //! Not for the rooms below, which have tests of their own.
 
+#![allow(clippy::unwrap_used, reason = "a test that meets an error fails")]
+
 mod answers;
 mod bad_input;
 mod cleaning;

@@ -129,6 +129,8 @@ fn a_remote_repository_is_cloned_run_and_removed() {
     assert!(ended.stdout.contains("\nsubject\n") && ended.stdout.contains("\nfrom the repository\n"));
     let ended = bench.run(&["run", "--remote", &url, "-c", "other.yaml"]).expect(0);
     assert!(ended.stdout.contains("\nthe other\n"), "{}", ended.stdout);
+    let by_path = bench.run(&["run", "--remote", "../repository"]).expect(0);
+    assert!(by_path.stdout.contains("\nsubject\n"), "{}", by_path.stdout);
     let nowhere = format!("file://{}/nowhere", bench.root().display());
     let ended = bench.run(&["run", "--remote", &nowhere]).expect(3);
     assert!(ended.stderr.contains("git clone of file://"), "{}", ended.stderr);
@@ -166,6 +168,9 @@ fn a_backend_that_is_not_there_is_an_error_that_lists_those_that_are() {
     let unknown = bench.run(&["run", "--backend", "podmann"]).expect(3).stderr;
     assert!(unknown.contains("there is no backend \"podmann\"; docker: not available, "), "{unknown}");
     assert!(unknown.contains("process: available"), "{unknown}");
+    let mut unset = bench.command(&["run"]);
+    unset.env("JOBWRIGHT_BACKEND", "");
+    bench.end(unset).expect(0);
     let absent = bench.run(&["run", "--backend", "docker"]).expect(3).stderr;
     assert!(absent.contains("the docker backend is not available: "), "{absent}");
     assert!(absent.contains("/nonexistent/docker.sock") && absent.contains("process: available"), "{absent}");

@@ -192,6 +192,24 @@ fn a_workflows_secrets_are_masked() {
     }
 }
 
+/// The engine has to know the values of a step that runs an image's own program; nobody else has.
+#[test]
+fn a_secret_of_a_step_without_commands_is_not_in_what_jobwright_says_about_itself() {
+    let Some(host) = docker() else { return };
+    let bench = Bench::new().on(host);
+    let besides = json!({
+        "type": "plugin", "commands": [], "entrypoint": ["/bin/sh", "-c", "echo \"<$TOKEN>\"; exit 3"],
+        "environment": { "TOKEN": "hunter2-hunter2" }, "secret_mapping": { "TOKEN": "hunter2-hunter2" },
+    });
+    bench.file("workflow.json", stages(vec![vec![step("tell", IMAGE, &[], besides)]]).to_string());
+    for level in ["debug", "trace"] {
+        let ended = bench.run(&["workflow", "run", "--log", level, "workflow.json"]).expect(1);
+        assert!(ended.stdout.contains("<********>"), "{}", ended.stdout);
+        assert!(!ended.said().contains("hunter2"), "{}", ended.said());
+    }
+    assert_eq!(bench.leftovers(), [""; 0]);
+}
+
 #[test]
 fn a_workflow_can_come_by_standard_input() {
     let bench = Bench::new().without_engine();
