@@ -53,7 +53,11 @@ async fn end(shims: &Shims, grace: Duration, place: &StepPlace) -> Result<()> {
         let grace_ms = grace.as_millis().try_into().unwrap_or(u64::MAX);
         let stop = Order::Stop { step: place.id.clone(), grace_ms, forget: true };
         match link.call(stop).await {
-            Ok(_) | Err(ShimError::Refused(Refusal::UnknownStep { .. })) => return Ok(()),
+            Ok(_) => return Ok(()),
+            // Perhaps a successor under the same name: the shim that started the step is dead then.
+            Err(ShimError::Refused(Refusal::UnknownStep { .. })) => {
+                return leftovers::end(place, grace).await;
+            }
             // The next round finds out whether the shim is gone too.
             Err(ShimError::Gone) => {}
             Err(ShimError::Refused(refusal @ Refusal::StillAlive { .. })) => {

@@ -21,14 +21,7 @@ pub(crate) async fn wait(shims: &Shims, place: &StepPlace, step: &Step, task: &T
         let link = match shims.locate(place).await? {
             Whereabouts::Under(link) => link,
             Whereabouts::Nowhere => return Err(Error::unknown_step(step, task)),
-            // The shim's last act may have been to write the record.
-            Whereabouts::Gone => {
-                return match recorded(place)? {
-                    Some(exit) => Ok(exit),
-                    None if place.has_output() => Ok(lost()),
-                    None => Err(Error::unknown_step(step, task)),
-                };
-            }
+            Whereabouts::Gone => return last_word(place, step, task),
         };
         // Asked for before looking, so that an end in between is not missed.
         let end = link.end_of(&place.id);
@@ -39,9 +32,8 @@ pub(crate) async fn wait(shims: &Shims, place: &StepPlace, step: &Step, task: &T
                 }
             }
             Ok(other) => return Err(does_not_answer(&ShimError::Protocol(format!("{other:?}")))),
-            Err(ShimError::Refused(Refusal::UnknownStep { .. })) => {
-                return recorded(place)?.ok_or_else(|| Error::unknown_step(step, task));
-            }
+            // Destroyed, or started by a shim that is dead and has a successor under its name.
+            Err(ShimError::Refused(Refusal::UnknownStep { .. })) => return last_word(place, step, task),
             Err(ShimError::Gone) => continue,
             Err(error) => return Err(does_not_answer(&error)),
         }
@@ -49,6 +41,15 @@ pub(crate) async fn wait(shims: &Shims, place: &StepPlace, step: &Step, task: &T
             return Ok(to_exit(&exit));
         }
         // The connection is gone; whether the shim is, the next round finds out.
+    }
+}
+
+/// What is known of a step that no shim has: its last act may have been to write the record.
+fn last_word(place: &StepPlace, step: &Step, task: &TaskUuid) -> Result<StepExit> {
+    match recorded(place)? {
+        Some(exit) => Ok(exit),
+        None if place.has_output() => Ok(lost()),
+        None => Err(Error::unknown_step(step, task)),
     }
 }
 

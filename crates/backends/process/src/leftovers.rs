@@ -15,6 +15,8 @@ use crate::place::StepPlace;
 /// How long killed processes have to be gone.
 const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(10);
+/// A process that is just being executed has no environment for a moment, so one empty look is not believed.
+const LOOKS: u32 = 3;
 
 /// Ends what is left: SIGTERM, the grace, SIGKILL (DESIGN rule 9).
 pub(crate) async fn end(place: &StepPlace, grace: Duration) -> Result<()> {
@@ -22,7 +24,7 @@ pub(crate) async fn end(place: &StepPlace, grace: Duration) -> Result<()> {
     let begin = Instant::now();
     signal(&token, Signal::TERM);
     while begin.elapsed() < grace {
-        if members(&token).is_empty() {
+        if none_left(&token).await {
             return Ok(());
         }
         tokio::time::sleep(PAUSE).await;
@@ -30,13 +32,23 @@ pub(crate) async fn end(place: &StepPlace, grace: Duration) -> Result<()> {
     let begin = Instant::now();
     while begin.elapsed() < PATIENCE {
         signal(&token, Signal::KILL);
-        if members(&token).is_empty() {
+        if none_left(&token).await {
             return Ok(());
         }
         tokio::time::sleep(PAUSE).await;
     }
     let message = format!("{} of its processes did not die although killed", members(&token).len());
     Err(Error::Engine { engine: NAME, operation: format!("end step {}", place.id), message })
+}
+
+async fn none_left(token: &[u8]) -> bool {
+    for _ in 0..LOOKS {
+        if !members(token).is_empty() {
+            return false;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    true
 }
 
 /// The step's token, when it was started in this boot: no process outlives a boot.
