@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
-use crate::support::{Bench, Running, processes_that_mention, wait_for, wait_for_file};
+use crate::support::{Bench, IMAGE, Running, docker, processes_that_mention, wait_for, wait_for_file};
 
 /// A run whose only job says that it runs and then waits for a gate.
 fn waiting(bench: &Bench) -> Running {
@@ -126,6 +126,26 @@ fn a_journal_that_cannot_be_read_is_named_and_nothing_of_its_run_is_touched() {
     assert!(failed.stderr.contains(&*journal.to_string_lossy()), "{}", failed.stderr);
     assert!(!bench.leftovers_now().is_empty());
     std::fs::write(&journal, kept).unwrap();
+    bench.run(&["clean"]).expect(0);
+    assert_eq!(bench.leftovers(), [""; 0]);
+}
+
+#[test]
+fn what_an_engine_that_is_away_still_has_is_kept_in_mind() {
+    let Some(host) = docker() else { return };
+    let bench = Bench::with(&format!(
+        "stages: [a]\nx: {{stage: a, image: '{IMAGE}', script: [echo running, sleep 1000]}}\n"
+    ))
+    .on(host);
+    let mut running = bench.start(bench.command(&["run"]));
+    assert!(wait_for(|| running.stdout_now().contains("running\n")));
+    running.child.kill().unwrap();
+    running.end();
+    let mut away = bench.command(&["clean"]);
+    away.env("JOBWRIGHT_DOCKER_HOST", "unix:///nonexistent/docker.sock");
+    let ended = bench.end(away).expect(1);
+    assert!(ended.stdout.contains("0 leftover(s) removed, 1 could not be"), "{}", ended.stdout);
+    assert!(ended.stderr.contains("/nonexistent/docker.sock"), "{}", ended.stderr);
     bench.run(&["clean"]).expect(0);
     assert_eq!(bench.leftovers(), [""; 0]);
 }

@@ -28,6 +28,19 @@ struct Screen {
 }
 
 impl Screen {
+    /// The rows that went out at the top, the oldest first.
+    fn history(&mut self) -> String {
+        let screen = self.terminal.screen_mut();
+        screen.set_scrollback(usize::MAX);
+        let mut rows = Vec::new();
+        for back in (1..=screen.scrollback()).rev() {
+            screen.set_scrollback(back);
+            rows.extend(screen.rows(0, screen.size().1.get()).next());
+        }
+        screen.set_scrollback(0);
+        rows.iter().map(|row| row.trim_end().to_owned() + "\n").collect()
+    }
+
     /// The rows as they are seen.
     fn text(&self) -> String {
         let screen = self.terminal.screen();
@@ -36,9 +49,18 @@ impl Screen {
     }
 }
 
-/// Starts the program on a terminal that is `columns` wide.
+/// Starts the program on a terminal that is `columns` wide and high enough for everything.
 fn start(bench: &Bench, args: &[&str], columns: u16, environment: &[(&str, &str)]) -> OnTerminal {
-    let rows = 60;
+    start_on(bench, args, (columns, 60), environment)
+}
+
+/// Starts the program on a terminal of that many columns and rows.
+fn start_on(
+    bench: &Bench,
+    args: &[&str],
+    (columns, rows): (u16, u16),
+    environment: &[(&str, &str)],
+) -> OnTerminal {
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&master).unwrap();
     unlockpt(&master).unwrap();
@@ -52,7 +74,7 @@ fn start(bench: &Bench, args: &[&str], columns: u16, environment: &[(&str, &str)
     // The command holds the slave too; as long as it lives, the terminal never ends.
     drop(command);
     let size = |cells| NonZero::new(cells).expect("a terminal has some cells");
-    let terminal = vt100::Parser::new(size(rows), size(columns), 0);
+    let terminal = vt100::Parser::new(size(rows), size(columns), 1000);
     let screen = Arc::new(Mutex::new(Screen { terminal, raw: Vec::new() }));
     let mut source = File::from(master.try_clone().unwrap());
     let shown = Arc::clone(&screen);
@@ -188,6 +210,24 @@ fn a_line_of_the_board_is_cut_to_the_terminals_width() {
     open_gate(&bench);
     let (code, screen, _) = run.end();
     assert_eq!((code, spinning(&screen).len()), (0, 0), "{screen}");
+}
+
+#[test]
+fn a_board_that_is_higher_than_the_terminal_leaves_no_trace() {
+    let bench = Bench::new();
+    let names: Vec<_> = (0..30).map(|number| format!("job{number}.")).collect();
+    gated(&bench, &names.iter().map(|name| (name.as_str(), "true")).collect::<Vec<_>>());
+    let run = start_on(&bench, &["run", "--parallel", "--limit", "30"], (80, 10), &[]);
+    run.wait_for(|screen| spinning(screen).len() > 5 && screen.contains(" 1s "));
+    open_gate(&bench);
+    let screen = Arc::clone(&run.screen);
+    let (code, last, _) = run.end();
+    assert_eq!(code, 0);
+    let all = screen.lock().unwrap().history() + &last;
+    assert_eq!(spinning(&all), [""; 0], "{all}");
+    for name in names {
+        assert_eq!(all.matches(&format!("✓ {name}")).count(), 1, "{name}: {all}");
+    }
 }
 
 #[test]
