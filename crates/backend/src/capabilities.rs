@@ -48,6 +48,8 @@ pub struct Capabilities {
     pub network: bool,
     /// Standard output and standard error come apart.
     pub separate_streams: bool,
+    /// A line keeps its end however long it is: without this, the line feed of a last line longer than 16 KiB may be lost.
+    pub long_lines: bool,
     /// How exact a log position is.
     pub log_precision: LogPrecision,
     /// A death by signal is told from an exit code.
@@ -70,6 +72,7 @@ impl fmt::Display for Capabilities {
             ("images", self.images),
             ("network", self.network),
             ("separate streams", self.separate_streams),
+            ("line ends of any length", self.long_lines),
             ("signals", self.signals),
             ("out-of-memory detection", self.oom),
             ("limits", self.limits),

@@ -104,6 +104,7 @@ impl Backend for Dummy {
             images: true,
             network: false,
             separate_streams: true,
+            long_lines: true,
             log_precision: LogPrecision::Exact,
             signals: true,
             oom: true,

@@ -137,6 +137,12 @@ impl Backend for Docker {
             images: true,
             network: true,
             separate_streams: true,
+            // Docker's `local` log driver loses it; `json-file` would change bytes that are not UTF-8 instead.
+            long_lines: self
+                .inner
+                .engine
+                .get()
+                .is_some_and(|engine| engine.kind == engine::EngineKind::Podman),
             log_precision: LogPrecision::ReplayAndDiscard,
             signals: false,
             oom: self.inner.engine.get().is_none_or(|engine| engine.tells_oom),

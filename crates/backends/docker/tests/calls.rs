@@ -1,14 +1,11 @@
-//! How many calls a step costs, what they add to the same calls made bare, and what is told when the engine goes away.
+//! How many calls a step costs, and what is told when the engine goes away. What they cost in time is measured by `cargo xtask
+//! bench`.
 
 // The lint's exception for tests does not reach their fixtures.
 #![allow(clippy::unwrap_used)]
 
 mod support;
 
-use std::time::{Duration, Instant};
-
-use bollard::models::ContainerCreateBody;
-use bollard::query_parameters::{LogsOptionsBuilder, WaitContainerOptionsBuilder};
 use futures_util::StreamExt;
 use jobwright_backend::{Backend, Error, LogPosition};
 use jobwright_docker::DockerSettings;
@@ -64,54 +61,6 @@ async fn a_step_costs_seven_calls() {
     );
     assert!(calls.iter().all(|call| call.contains(" /v1.")), "the version is spoken: {calls:?}");
     bench.done().await;
-}
-
-/// The medians of a number of steps, alternating, through the backend and bare. Prints them; the bound is generous, as
-/// other tests run at the same time. `JOBWRIGHT_TEST_RATIO_ROUNDS` sets how many.
-#[tokio::test]
-async fn a_step_takes_little_longer_than_its_calls_made_bare() {
-    let Some(engine) = Engine::docker().await else { return };
-    let rounds =
-        std::env::var("JOBWRIGHT_TEST_RATIO_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(7);
-    let bench = Bench::new(&engine);
-    bench.docker.load().await.unwrap();
-    let client = engine.client();
-    let (mut ours, mut bare) = (Vec::new(), Vec::new());
-    for _ in 0..rounds {
-        let begun = Instant::now();
-        run_bare(&client).await;
-        bare.push(begun.elapsed());
-        let begun = Instant::now();
-        let step = trivial();
-        bench.run(&step).await;
-        bench.docker.destroy_step(&step, &bench.task).await.unwrap();
-        ours.push(begun.elapsed());
-    }
-    let median = |times: &mut Vec<Duration>| {
-        times.sort();
-        times[times.len() / 2]
-    };
-    let (ours, bare) = (median(&mut ours), median(&mut bare));
-    let ratio = ours.as_secs_f64() / bare.as_secs_f64();
-    println!("a trivial step: {ours:?}, its calls made bare: {bare:?}, ratio {ratio:.3}");
-    assert!(ratio < 1.5, "{ratio}");
-    bench.done().await;
-}
-
-async fn run_bare(client: &bollard::Docker) {
-    let body = ContainerCreateBody {
-        image: Some(IMAGE.to_owned()),
-        entrypoint: Some(vec!["/bin/echo".to_owned(), "hello".to_owned()]),
-        ..ContainerCreateBody::default()
-    };
-    let id = client.create_container(None, body).await.unwrap().id;
-    client.start_container(&id, None).await.unwrap();
-    let logs = LogsOptionsBuilder::new().follow(true).stdout(true).stderr(true).build();
-    client.logs(&id, Some(logs)).collect::<Vec<_>>().await;
-    let wait = WaitContainerOptionsBuilder::new().condition("not-running").build();
-    client.wait_container(&id, Some(wait)).collect::<Vec<_>>().await;
-    client.inspect_container(&id, None).await.unwrap();
-    client.remove_container(&id, None).await.unwrap();
 }
 
 #[tokio::test]

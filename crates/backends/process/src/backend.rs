@@ -120,6 +120,7 @@ impl Backend for ProcessBackend {
             images: false,
             network: false,
             separate_streams: true,
+            long_lines: true,
             log_precision: LogPrecision::Exact,
             signals: true,
             oom: false,

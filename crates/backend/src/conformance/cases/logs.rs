@@ -14,6 +14,7 @@ pub(super) fn cases() -> Vec<Case> {
         case!(the_order_within_a_stream_is_kept, ""),
         case!(output_comes_while_the_step_runs, "woodpecker 26"),
         case!(a_line_of_10_mb_comes_whole, "woodpecker 56"),
+        case!(a_long_last_line_keeps_its_end, "", long_lines),
         case!(a_silent_step_has_an_empty_output, ""),
         case!(output_can_be_read_twice_at_the_same_time, "woodpecker 26"),
         case!(output_can_be_read_after_the_end, "woodpecker 26"),
@@ -25,6 +26,10 @@ pub(super) fn cases() -> Vec<Case> {
         case!(a_tail_ends_when_the_step_is_destroyed, "woodpecker 26"),
         case!(a_fresh_instance_reads_all_output, "woodpecker 82", survives),
     ]
+}
+
+fn long_lines(has: &Facilities) -> Option<&'static str> {
+    (!has.capabilities.long_lines).then_some("line ends of any length")
 }
 
 fn precise(has: &Facilities) -> Option<&'static str> {
@@ -89,13 +94,25 @@ async fn output_comes_while_the_step_runs(trial: &Trial<'_>) -> CaseResult {
 }
 
 async fn a_line_of_10_mb_comes_whole(trial: &Trial<'_>) -> CaseResult {
-    let step = trial.step("prints", &Script::new().fill(b'x', 10_000_000).print("\n"));
+    let output = long_line(trial, "\nend\n").await?;
+    same("the output's length", &output.len(), &10_000_005)?;
+    ensure!(output[..10_000_000].iter().all(|&byte| byte == b'x'), "other bytes came between");
+    same_bytes("what follows the line", &output[10_000_000..], b"\nend\n")
+}
+
+async fn a_long_last_line_keeps_its_end(trial: &Trial<'_>) -> CaseResult {
+    let output = long_line(trial, "\n").await?;
+    same("the output's length", &output.len(), &10_000_001)?;
+    ensure!(output.ends_with(b"x\n"), "the line has lost its end");
+    Ok(())
+}
+
+/// The output of a step that prints 10 MB without a line feed, and then `after`.
+async fn long_line(trial: &Trial<'_>, after: &str) -> CaseResult<Vec<u8>> {
+    let step = trial.step("prints", &Script::new().fill(b'x', 10_000_000).print(after));
     let task = trial.set_up(&[&step]).await?;
     let (output, _) = task.run(&step).await?;
-    let output = output.stdout();
-    same("the output's length", &output.len(), &10_000_001)?;
-    ensure!(output[..10_000_000].iter().all(|&byte| byte == b'x'), "other bytes came between");
-    Ok(())
+    Ok(output.stdout())
 }
 
 async fn a_silent_step_has_an_empty_output(trial: &Trial<'_>) -> CaseResult {
