@@ -68,12 +68,13 @@ fn bash_completes_backends_and_files() {
     assert_eq!(complete("jobwright run -c my"), "my-pipeline.yaml");
 }
 
-// covers: woodpecker 9
 #[test]
 fn backends_are_listed_with_what_they_can_or_why_they_cannot() {
     let bench = Bench::new().without_engine();
     let ended = bench.run(&["backends"]).expect(0);
-    pinned(&bench).bind(|| insta::assert_snapshot!(ended.said()));
+    let mut settings = pinned(&bench);
+    settings.add_filter(r"\[platform\]; .+", "[platform]; [capabilities]");
+    settings.bind(|| insta::assert_snapshot!(ended.said()));
     let json: serde_json::Value =
         serde_json::from_str(&bench.run(&["backends", "--json"]).expect(0).stdout).unwrap();
     let rows: Vec<_> = json

@@ -52,7 +52,6 @@ fn check_one_error(ended: &Ended, of: &str) {
     assert!(ended.stderr.contains(of), "{of}: the file is named: {}", ended.stderr);
 }
 
-// covers: local-ci 79
 #[test]
 fn a_file_that_is_wrong_is_one_clear_error_and_leaves_nothing() {
     for (of, content) in bad_files() {

@@ -52,7 +52,6 @@ fn every_line_is_an_event_and_they_are_numbered_without_a_gap() {
     }
 }
 
-// covers: local-ci 24
 #[test]
 fn what_is_written_is_what_lies_in_the_event_log() {
     let bench = Bench::with(PIPELINE);
@@ -62,7 +61,7 @@ fn what_is_written_is_what_lies_in_the_event_log() {
     assert_eq!(ended.stdout, log);
 }
 
-// covers: local-ci 30, local-ci 62
+// covers: local-ci 30
 #[test]
 fn a_run_that_cannot_be_prepared_has_its_first_and_its_last_event() {
     let bench = Bench::with(PIPELINE).without_engine();

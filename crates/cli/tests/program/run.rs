@@ -39,7 +39,6 @@ fn jobs_run_one_after_the_other_by_stage_and_then_in_the_files_order() {
     assert_eq!(bench.leftovers(), [""; 0]);
 }
 
-// covers: local-ci 38
 #[test]
 fn in_parallel_all_jobs_run_at_once() {
     let bench = Bench::new();
@@ -48,7 +47,6 @@ fn in_parallel_all_jobs_run_at_once() {
     bench.run(&["run", "--parallel", "--limit", "2"]).expect(0);
 }
 
-// covers: local-ci 55
 #[test]
 fn no_more_jobs_run_at_once_than_the_limit() {
     let bench = Bench::new();
@@ -62,7 +60,7 @@ fn no_more_jobs_run_at_once_than_the_limit() {
     bench.run(&["run", "--limit", "0"]).expect(2);
 }
 
-// covers: local-ci 40, local-ci 41
+// covers: local-ci 41
 #[test]
 fn in_parallel_stages_a_stages_jobs_run_at_once_and_a_failed_stage_stops_the_next() {
     let bench = Bench::new();
@@ -162,6 +160,7 @@ fn the_exit_code_says_what_became_of_the_run() {
     assert_eq!(bench.leftovers(), [""; 0]);
 }
 
+// covers: woodpecker 9
 #[test]
 fn a_backend_that_is_not_there_is_an_error_that_lists_those_that_are() {
     let bench = Bench::with("stages: [a]\nx: {stage: a, script: ['true']}\n").without_engine();

@@ -141,6 +141,7 @@ fn check(bench: &Bench, backend: &str) {
     }
 }
 
+// covers: local-ci 31
 #[test]
 fn on_the_host_a_secret_shows_nowhere() {
     check(&Bench::with(&telling("")).without_engine(), "process");

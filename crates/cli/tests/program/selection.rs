@@ -59,7 +59,6 @@ fn variables_of_the_command_line_win_over_those_of_the_file() {
     assert!(ended.stdout.contains("\n<top|b=1,2||from here|a b>\n"), "{}", ended.stdout);
 }
 
-// covers: local-ci 31
 #[test]
 fn a_variable_that_cannot_be_one_is_refused_without_its_value() {
     let bench = Bench::with(JOBS);

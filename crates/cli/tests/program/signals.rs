@@ -50,7 +50,7 @@ fn pipeline_of(bench: &Bench, backend: &str) {
     }
 }
 
-// covers: local-ci 73, local-ci 76
+// covers: local-ci 73, local-ci 76, woodpecker 52
 #[test]
 fn the_first_ctrl_c_ends_the_whole_tree_cleans_up_and_is_130() {
     for (host, backend) in backends() {

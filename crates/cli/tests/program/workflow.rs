@@ -52,7 +52,6 @@ fn expected(list: &[(&str, &str)]) -> Vec<(String, String)> {
     list.iter().map(|(step, outcome)| ((*step).to_owned(), (*outcome).to_owned())).collect()
 }
 
-// covers: woodpecker 11, woodpecker 12
 #[test]
 fn stages_run_in_order_and_share_a_workspace() {
     for (bench, image, backend) in places() {
@@ -68,6 +67,7 @@ fn stages_run_in_order_and_share_a_workspace() {
     }
 }
 
+// covers: woodpecker 35
 #[test]
 fn conditions_and_ignored_failures_are_heeded() {
     for (bench, image, backend) in places() {
@@ -119,6 +119,7 @@ fn dependencies_are_a_graph() {
     }
 }
 
+// covers: woodpecker 42
 #[test]
 fn detached_steps_and_services_end_with_the_workflow() {
     for (bench, image, backend) in places() {
@@ -155,7 +156,6 @@ fn a_service_is_reached_by_its_name() {
     assert_eq!(bench.leftovers(), [""; 0]);
 }
 
-// covers: woodpecker 5
 #[test]
 fn the_same_file_runs_twice_at_the_same_time() {
     for (bench, image, backend) in places() {
