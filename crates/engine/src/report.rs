@@ -79,9 +79,8 @@ impl RunError {
     pub fn cause(&self) -> Cause {
         match self {
             Self::Prepare(error) => error.cause(),
-            Self::Backend(_) | Self::Load { .. } => Cause::EngineVanished,
             Self::State(_) | Self::Journal(_) | Self::EventLog(_) => Cause::Workspace,
-            Self::Jobs(_) | Self::Secret(_) => Cause::StartFailure,
+            Self::Jobs(_) | Self::Secret(_) | Self::Backend(_) | Self::Load { .. } => Cause::StartFailure,
         }
     }
 }

@@ -8,6 +8,7 @@ mod provision;
 pub(crate) mod suites;
 pub(crate) mod summary;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -39,6 +40,8 @@ pub(crate) struct Setting {
     pub(crate) environment: Vec<(String, String)>,
     /// Whether fuzzing was asked for.
     pub(crate) fuzz: bool,
+    /// What was in the engines before the tests began.
+    pub(crate) left_before: BTreeSet<String>,
 }
 
 /// Runs the suites and prints what came of each.
@@ -58,7 +61,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let tally = Tally { skipped: provisioned.missing.clone(), ..Tally::default() };
         summary.rows.push(Row { suite: "machine", tally, took: provisioned.took });
     }
-    let setting = Setting { logs, environment: provisioned.environment.clone(), fuzz: options.fuzz };
+    let environment = provisioned.environment.clone();
+    let left_before = leftovers::before(&environment);
+    let setting = Setting { logs, environment, fuzz: options.fuzz, left_before };
     for suite in chosen {
         if processes::is_interrupted() {
             break;
