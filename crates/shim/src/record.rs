@@ -42,9 +42,18 @@ impl StepFiles {
         self.file("exit.json")
     }
 
-    /// Where the exit record's space is set aside until it is written.
+    /// Where the exit record's space is set aside until it is written; until then it begins with the step's token and a line feed.
     pub fn exit_draft(&self) -> PathBuf {
         self.file("exit.json.tmp")
+    }
+
+    /// The token of a step whose shim may have died between its first process and its first word about it, from where the exit
+    /// record is drafted; `None` when the shim did not come to that, or the step has ended.
+    pub fn noted_token(&self) -> Option<String> {
+        let draft = std::fs::read(self.exit_draft()).ok()?;
+        let end = draft.iter().position(|byte| *byte == b'\n')?;
+        let is_token = |text: &String| text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+        String::from_utf8(draft[..end].to_vec()).ok().filter(is_token)
     }
 
     fn file(&self, name: &str) -> PathBuf {

@@ -53,8 +53,12 @@ async fn none_left(token: &[u8]) -> bool {
 
 /// The step's token, when it was started in this boot: no process outlives a boot.
 fn token(place: &StepPlace) -> Result<Option<Vec<u8>>> {
-    let start = place.start()?.filter(|start| start.boot_id == identity::boot_id());
-    Ok(start.map(|start| start.token.into_bytes()))
+    let token = match place.start()? {
+        Some(start) => (start.boot_id == identity::boot_id()).then_some(start.token),
+        // The shim died before it could write whom it had started, or it had not started anybody yet.
+        None => place.files.noted_token(),
+    };
+    Ok(token.map(String::into_bytes))
 }
 
 /// Living processes with the token, and those below them that shed it.

@@ -37,6 +37,12 @@ impl ExitFile {
         Ok(Self { path, temporary, reserved: Some(file) })
     }
 
+    /// Writes down, in the space taken, by which token the step's processes are known. The start in the output tells it too, but
+    /// only when there is a process; a shim that dies in between leaves this.
+    pub(crate) fn note(&self, token: &str) -> io::Result<()> {
+        self.reserved.as_ref().map_or(Ok(()), |file| file.write_all_at(format!("{token}\n").as_bytes(), 0))
+    }
+
     /// Puts the record in place, over an earlier one if there is one.
     pub(crate) fn publish(&mut self, record: &ExitRecord) -> io::Result<()> {
         let bytes = serde_json::to_vec(record)?;

@@ -190,6 +190,10 @@ impl Shim {
     ) -> Result<Answer, (StartFailure, ExitFile)> {
         let key = self.steps.next_key();
         let token = format!("{}-{key}", self.token_base);
+        if let Err(error) = exit_file.note(&token) {
+            let (subject, errno) = (order.files.dir.display().to_string(), error.raw_os_error().unwrap_or(0));
+            return Err((StartFailure { problem: StartProblem::Folder, subject, errno }, exit_file));
+        }
         let (stdout, stderr, pid) = match self.spawn_with_pipes(order, &token, key) {
             Ok(started) => started,
             Err(failure) => return Err((failure, exit_file)),
