@@ -34,12 +34,14 @@ fn output_exit_code_times_and_usage_are_written() {
 #[test]
 fn the_two_streams_keep_their_order_when_they_are_apart_in_time() {
     let mut shim = Fixture::new();
-    // The fifo makes the step wait until each line was seen in the file.
-    let step = shim
-        .sh("step", "mkfifo go; for i in 1 2 3; do echo out$i; read x <go; echo err$i >&2; read x <go; done");
+    // A fifo for each line makes the step wait until the line was seen in the file. One for all would be raced: who opens it
+    // again before the writer has closed it reads an end and goes on.
+    let script = "mkfifo go1 go2 go3 go4 go5 go6; n=0; pause() { n=$((n + 1)); read x <go$n; }; \
+                  for i in 1 2 3; do echo out$i; pause; echo err$i >&2; pause; done";
+    let step = shim.sh("step", script);
     for count in 1..=6 {
         until("the next line", || (step.output().frames.len() == count).then_some(()));
-        std::fs::write(step.files.dir.join("go"), "\n").unwrap();
+        std::fs::write(step.files.dir.join(format!("go{count}")), "\n").unwrap();
     }
     let streams: Vec<Stream> = step.whole_output().frames.into_iter().map(|(stream, _)| stream).collect();
     assert_eq!(streams, [Stream::Stdout, Stream::Stderr].repeat(3));

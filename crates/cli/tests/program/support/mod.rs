@@ -95,7 +95,9 @@ impl Bench {
         let mut command = Command::new(program());
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
-            if text.starts_with("JOBWRIGHT_") || ["NO_COLOR", "CLICOLOR_FORCE"].contains(&&*text) {
+            if text.starts_with("JOBWRIGHT_")
+                || ["CI", "CLICOLOR", "CLICOLOR_FORCE", "NO_COLOR"].contains(&&*text)
+            {
                 command.env_remove(&name);
             }
         }
