@@ -81,5 +81,11 @@ async fn docker_conforms() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn podman_conforms() {
+    if std::env::var_os("JOBWRIGHT_TEST_SLOW").is_none() {
+        println!(
+            "skipped: the suite takes nine minutes on Podman; JOBWRIGHT_TEST_SLOW=1 (cargo xtask test --slow) runs it"
+        );
+        return;
+    }
     conforms(Engine::podman().await).await;
 }
