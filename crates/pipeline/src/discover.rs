@@ -30,6 +30,19 @@ pub fn discover(directory: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found.into_iter().map(|(.., path)| path).collect())
 }
 
+/// Whose name a pipeline file has.
+pub(crate) enum Family {
+    /// `.jobwright.yaml` or `.jobwright.yml`.
+    Jobwright,
+    /// Any other pipeline file.
+    LocalCi,
+}
+
+/// Whose name it is; none for a name that only an `include` or a person can give.
+pub(crate) fn family(name: &str) -> Option<Family> {
+    rank(name).map(|rank| if rank <= 1 { Family::Jobwright } else { Family::LocalCi })
+}
+
 /// Where a name stands in the order of names; `None` for one that is no pipeline file's.
 fn rank(name: &str) -> Option<u8> {
     let name = name.to_lowercase();

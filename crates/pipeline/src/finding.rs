@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::ser::SerializeStruct;
 
-use crate::source::{Position, Source, Span};
+use crate::source::{Position, Source, Sources, Span};
 use crate::text::printable;
 
 /// How bad a finding is.
@@ -82,25 +82,31 @@ impl Finding {
     }
 }
 
-/// Findings about one file, in the order of their places. Its `Display` form is the plain one of [`crate::Look::Plain`].
+/// Findings about a pipeline's files, in the order of their places. Its `Display` form is the plain one of [`crate::Look::Plain`].
 #[derive(Debug, Clone)]
 pub struct Report {
-    source: Arc<Source>,
+    sources: Arc<Sources>,
     findings: Vec<Finding>,
 }
 
 impl Report {
-    /// `findings` about `source`, put in order.
+    /// `findings` about `sources`, put in order: file by file, and by place in each.
     #[must_use]
-    pub fn new(source: Arc<Source>, mut findings: Vec<Finding>) -> Self {
-        findings.sort_by_key(|finding| (finding.span.start, finding.severity));
-        Self { source, findings }
+    pub fn new(sources: Arc<Sources>, mut findings: Vec<Finding>) -> Self {
+        findings.sort_by_key(|finding| (finding.span.file, finding.span.start, finding.severity));
+        Self { sources, findings }
     }
 
-    /// The file.
+    /// The file that was asked for.
     #[must_use]
     pub fn source(&self) -> &Source {
-        &self.source
+        self.sources.first()
+    }
+
+    /// The file that `span` is in.
+    #[must_use]
+    pub fn source_of(&self, span: Span) -> &Source {
+        &self.sources[span.file]
     }
 
     /// All findings, in the order of their places.
@@ -124,7 +130,7 @@ impl Report {
     /// Where a finding is.
     #[must_use]
     pub fn position(&self, finding: &Finding) -> Position {
-        self.source.position(finding.span.start)
+        self.source_of(finding.span).position(finding.span.start)
     }
 
     /// One line per finding, `file:line:column: severity: message (help)`, showing nothing of the file but what the message quotes.
@@ -135,8 +141,8 @@ impl Report {
         lines.join("\n")
     }
 
-    pub(crate) fn into_parts(self) -> (Arc<Source>, Vec<Finding>) {
-        (self.source, self.findings)
+    pub(crate) fn into_parts(self) -> (Arc<Sources>, Vec<Finding>) {
+        (self.sources, self.findings)
     }
 
     fn line_of(&self, finding: &Finding) -> String {
@@ -146,26 +152,27 @@ impl Report {
             Severity::Warning => "warning",
         };
         let help = finding.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
-        format!("{}:{line}:{column}: {severity}: {}{help}", self.source.name(), finding.message)
+        let file = self.source_of(finding.span).name();
+        format!("{file}:{line}:{column}: {severity}: {}{help}", finding.message)
     }
 }
 
 impl std::error::Error for Report {}
 
-/// The machine form: `{file, findings: [{severity, message, help?, start: {line, column}, end: {line, column}, related?}]}`.
+/// The machine form: `{file, findings: [{severity, message, help?, file, start: {line, column}, end: {line, column}, related?}]}`.
 impl Serialize for Report {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let findings: Vec<_> =
-            self.findings.iter().map(|finding| Located { source: &self.source, finding }).collect();
+            self.findings.iter().map(|finding| Located { sources: &self.sources, finding }).collect();
         let mut report = serializer.serialize_struct("Report", 2)?;
-        report.serialize_field("file", self.source.name())?;
+        report.serialize_field("file", self.source().name())?;
         report.serialize_field("findings", &findings)?;
         report.end()
     }
 }
 
 struct Located<'a> {
-    source: &'a Source,
+    sources: &'a Sources,
     finding: &'a Finding,
 }
 
@@ -178,7 +185,7 @@ impl Serialize for Located<'_> {
             #[serde(skip_serializing_if = "Option::is_none")]
             help: Option<&'a str>,
             #[serde(flatten)]
-            place: Place,
+            place: Place<'a>,
             #[serde(skip_serializing_if = "Option::is_none")]
             related: Option<Related<'a>>,
         }
@@ -186,30 +193,32 @@ impl Serialize for Located<'_> {
         struct Related<'a> {
             message: &'a str,
             #[serde(flatten)]
-            place: Place,
+            place: Place<'a>,
         }
         let Finding { severity, message, span, help, related } = self.finding;
         Wire {
             severity: *severity,
             message,
             help: help.as_deref(),
-            place: Place::of(self.source, *span),
+            place: Place::of(self.sources, *span),
             related: related
                 .as_ref()
-                .map(|(span, message)| Related { message, place: Place::of(self.source, *span) }),
+                .map(|(span, message)| Related { message, place: Place::of(self.sources, *span) }),
         }
         .serialize(serializer)
     }
 }
 
 #[derive(Serialize)]
-struct Place {
+struct Place<'a> {
+    file: &'a str,
     start: Position,
     end: Position,
 }
 
-impl Place {
-    fn of(source: &Source, span: Span) -> Self {
-        Self { start: source.position(span.start), end: source.position(span.end) }
+impl<'a> Place<'a> {
+    fn of(sources: &'a Sources, span: Span) -> Self {
+        let source = &sources[span.file];
+        Self { file: source.name(), start: source.position(span.start), end: source.position(span.end) }
     }
 }

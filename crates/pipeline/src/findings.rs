@@ -18,11 +18,26 @@ pub(crate) struct Findings {
     left_out: usize,
     comparisons: usize,
     hidden: Vec<Span>,
+    every_key: bool,
 }
 
 impl Findings {
-    /// Adds one. When there is no room it is counted only, but the first error takes a warning's place.
+    /// With keys let through that this version does not honour yet.
+    pub(crate) fn with_every_key(every_key: bool) -> Self {
+        Self { every_key, ..Self::default() }
+    }
+
+    /// Whether keys are let through that this version does not honour yet.
+    pub(crate) fn every_key(&self) -> bool {
+        self.every_key
+    }
+
+    /// Adds one, unless it is there already: what is wrong in a template is wrong in all that extend it. When there is no room it is
+    /// counted only, but the first error takes a warning's place.
     pub(crate) fn push(&mut self, finding: Finding) {
+        if self.list.contains(&finding) {
+            return;
+        }
         if self.list.len() == MOST {
             self.left_out += 1;
             if self.has_error || !finding.is_error() {
@@ -61,9 +76,9 @@ impl Findings {
     /// The findings, the last of them saying how many more there are, and the stretches to hide.
     pub(crate) fn into_parts(mut self) -> (Vec<Finding>, Vec<Span>) {
         if self.left_out > 0 {
-            let last = self.list.iter().map(|finding| finding.span.start).max().unwrap_or_default();
+            let last = self.list.iter().map(|finding| finding.span).max().unwrap_or_default();
             let message = format!("{} more findings are not shown", self.left_out);
-            self.list.push(Finding::warning(Span::new(last, last), message));
+            self.list.push(Finding::warning(Span::new(last.file, last.start, last.start), message));
         }
         (self.list, self.hidden)
     }

@@ -39,7 +39,11 @@ pub const PIPELINE_KEYS: &[Key] = &[
     now("stages", "a list of names, such as `[build, test]`", "The stages, in the order in which they run."),
     now("variables", VARIABLES, "Variables of every job."),
     now("secrets", SECRETS, "Masked variables of every job, with where their values come from."),
-    later("include", "a list of file paths", "Other files whose jobs and settings belong to this pipeline."),
+    now(
+        "include",
+        "a list of file paths",
+        "Other files whose jobs and settings belong to this pipeline; this file wins, then the last of them.",
+    ),
     later("bootstrap", "a mapping with `run`", "Commands on the host before the first job."),
     later("cleanup", "a mapping with `run`", "Commands on the host after the last job."),
     later("remote_provider", "a mapping with `url`", "Where variables come from over the network."),
@@ -64,7 +68,13 @@ pub const JOB_KEYS: &[Key] = &[
         "Jobs that must have passed before this one begins.",
     ),
     now("services", "a list of images or of mappings with `image`", "What runs beside the script."),
-    later("extends", "the name of a template or a list of names", "Templates whose keys the job takes over."),
+    now(
+        "extends",
+        "the name of a template or a list of names",
+        "Templates or jobs whose keys the job takes over, the last one first; its own keys win, and variables and secrets are merged name \
+         by name. A key that is `null` takes back what was inherited, and `0` or `[]` count as they stand; but in a file called \
+         `local-ci.yaml` in one of its forms what is empty or zero is inherited, as in local-ci.",
+    ),
     later("matrix", "a list of mappings", "Variables whose combinations each make a job of their own."),
     later("cache", "a mapping with `key` and `paths`", "Files that later runs find again."),
     later("artifacts", "a mapping with `paths`", "Files that later jobs get."),

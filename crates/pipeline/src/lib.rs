@@ -5,11 +5,14 @@
 
 mod check;
 mod compile;
+mod dialect;
 mod discover;
 mod finding;
 mod findings;
+mod include;
 mod keys;
 mod load;
+mod overlay;
 mod pipeline;
 mod render;
 mod secrets;
@@ -22,9 +25,9 @@ pub use compile::{CompileContext, DEFAULT_WORKDIR, JOB_LABEL, RUN_LABEL, STAGE_L
 pub use discover::{discover, is_pipeline_file_name};
 pub use finding::{Finding, Report, Severity};
 pub use keys::{JOB_KEYS, Key, PIPELINE_KEYS, SECRET_KEYS, SERVICE_KEYS, Support};
-pub use load::LoadError;
+pub use load::{LoadError, Loader};
 pub use pipeline::{Pipeline, PipelineJob, Secret, Service};
 pub use render::Look;
 pub use secrets::{HostSecrets, ResolveSecret, SecretError, SecretSource};
-pub use source::{Position, Source, Span};
+pub use source::{FileId, Position, Source, Sources, Span};
 pub use yaml::MAX_BYTES;

@@ -1,12 +1,17 @@
-//! From a path or from bytes to a checked pipeline.
+//! From a path or from bytes to a checked pipeline. Not for the files that it includes (`include`) or for the rules (`check`).
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::check::check;
+use crate::dialect::Dialect;
 use crate::finding::Report;
+use crate::findings::Findings;
+use crate::include::{self, Place};
 use crate::pipeline::Pipeline;
+use crate::source::{FileId, Sources};
 use crate::yaml::{MAX_BYTES, decode};
 
 /// Why there is no pipeline.
@@ -21,23 +26,54 @@ pub enum LoadError {
         /// What the system says.
         reason: io::Error,
     },
-    /// The file is wrong.
+    /// The file is wrong, or one that it includes.
     #[error(transparent)]
     Invalid(#[from] Report),
 }
 
-impl Pipeline {
-    /// Reads and checks the file at `path`, which is also its name in messages. At most [`MAX_BYTES`] are read.
+/// How a pipeline is loaded. [`Pipeline::load`] and [`Pipeline::parse`] are what most need.
+#[derive(Debug, Clone, Default)]
+pub struct Loader {
+    base: Option<PathBuf>,
+    every_key: bool,
+}
+
+impl Loader {
+    /// Bytes cannot include files, and keys that this version does not honour are refused.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The paths that the bytes given to [`Loader::parse`] include count from `directory`.
+    #[must_use]
+    pub fn base(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.base = Some(directory.into());
+        self
+    }
+
+    /// Takes keys as well that this version does not honour yet ([`crate::Support::Later`]): what comes of it must not be run.
+    /// For the tests of the language.
+    #[must_use]
+    pub fn every_key(mut self) -> Self {
+        self.every_key = true;
+        self
+    }
+
+    /// Reads and checks the file at `path`, which is also its name in messages, and all files that it includes. At most
+    /// [`MAX_BYTES`] of each are read.
     ///
     /// # Errors
     /// [`LoadError::Unreadable`] when the system does not give the file, [`LoadError::Invalid`] when a rule is violated.
-    pub fn load(path: impl AsRef<Path>) -> Result<Self, LoadError> {
+    pub fn load(&self, path: impl AsRef<Path>) -> Result<Pipeline, LoadError> {
         let path = path.as_ref();
         let unreadable = |reason| LoadError::Unreadable { path: path.to_owned(), reason };
         let mut bytes = Vec::new();
         let file = File::open(path).map_err(unreadable)?;
         file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-        Ok(Self::parse(&path.display().to_string(), &bytes)?)
+        let directory = path.parent().map(Path::to_owned).unwrap_or_default();
+        let place = Place { directory, canonical: std::fs::canonicalize(path).ok() };
+        Ok(self.read(&path.display().to_string(), &bytes, Some(place))?)
     }
 
     /// Checks the file that is called `name` and holds `bytes`. Whatever the bytes are, this neither panics nor takes
@@ -45,7 +81,38 @@ impl Pipeline {
     ///
     /// # Errors
     /// A [`Report`] with everything that is wrong.
+    pub fn parse(&self, name: &str, bytes: &[u8]) -> Result<Pipeline, Report> {
+        let place = self.base.clone().map(|directory| Place { directory, canonical: None });
+        self.read(name, bytes, place)
+    }
+
+    fn read(&self, name: &str, bytes: &[u8], place: Option<Place>) -> Result<Pipeline, Report> {
+        let source = decode(FileId::default(), name, bytes).map_err(|not_text| {
+            let sources = Sources::new(not_text.source);
+            Report::new(Arc::new(sources), vec![not_text.finding])
+        })?;
+        let source = source.in_dialect(Dialect::of(Path::new(name), Dialect::default()));
+        let mut findings = Findings::with_every_key(self.every_key);
+        let whole = include::assemble(source, place, &mut findings);
+        check(whole, findings)
+    }
+}
+
+impl Pipeline {
+    /// Reads and checks the file at `path` with all that it includes, as [`Loader::load`] does.
+    ///
+    /// # Errors
+    /// Those of [`Loader::load`].
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, LoadError> {
+        Loader::new().load(path)
+    }
+
+    /// Checks the file that is called `name` and holds `bytes`, as [`Loader::parse`] does. As nobody knows where such a file lies, it
+    /// cannot include others.
+    ///
+    /// # Errors
+    /// Those of [`Loader::parse`].
     pub fn parse(name: &str, bytes: &[u8]) -> Result<Self, Report> {
-        check(decode(name, bytes)?)
+        Loader::new().parse(name, bytes)
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::finding::{Finding, Report};
 use crate::secrets::SecretSource;
-use crate::source::{Source, Span};
+use crate::source::{Source, Sources, Span};
 
 /// A pipeline file's jobs and stages, checked: names are unique, every job's stage exists, `needs` has no cycle.
 #[derive(Debug, Clone)]
@@ -20,7 +20,7 @@ pub struct Pipeline {
     pub secrets: BTreeMap<String, Secret>,
     /// The jobs, in the file's order; templates (`.name`) are not among them.
     pub jobs: Vec<PipelineJob>,
-    pub(crate) source: Arc<Source>,
+    pub(crate) sources: Arc<Sources>,
     pub(crate) warnings: Vec<Finding>,
 }
 
@@ -83,17 +83,23 @@ impl Pipeline {
     /// The file that the pipeline was read from.
     #[must_use]
     pub fn source(&self) -> &Source {
-        &self.source
+        self.sources.first()
+    }
+
+    /// All files that it was read from, that one first, then what it includes.
+    #[must_use]
+    pub fn sources(&self) -> &Sources {
+        &self.sources
     }
 
     /// What is doubtful in the file though it runs.
     #[must_use]
     pub fn warnings(&self) -> Report {
-        Report::new(Arc::clone(&self.source), self.warnings.clone())
+        Report::new(Arc::clone(&self.sources), self.warnings.clone())
     }
 
     /// Findings about this pipeline's file.
     pub(crate) fn report(&self, findings: Vec<Finding>) -> Report {
-        Report::new(Arc::clone(&self.source), findings)
+        Report::new(Arc::clone(&self.sources), findings)
     }
 }

@@ -9,7 +9,7 @@ use miette::{
 };
 
 use crate::finding::{Finding, Report, Severity};
-use crate::source::{Source, Span};
+use crate::source::{Position, Source, Span};
 use crate::text::is_showable;
 
 /// What the reader's screen can show.
@@ -31,10 +31,15 @@ impl Report {
     #[must_use]
     pub fn render(&self, look: Look) -> String {
         let handler = handler(look);
-        let shown = Shown::new(self.source());
         let mut out = String::new();
+        let mut shown = Shown::new(self.source());
         for finding in self.findings() {
-            let diagnostic = Drawn { shown: &shown, finding };
+            // Findings come file by file.
+            if finding.span.file != shown.source.id() {
+                shown = Shown::new(self.source_of(finding.span));
+            }
+            let elsewhere = self.related_elsewhere(finding);
+            let diagnostic = Drawn { shown: &shown, finding, elsewhere };
             if !out.is_empty() {
                 out.push('\n');
             }
@@ -45,6 +50,16 @@ impl Report {
             }
         }
         out.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+    }
+}
+
+impl Report {
+    /// Where the second place of a finding is that lies in another file than the first, which no one excerpt can show.
+    fn related_elsewhere(&self, finding: &Finding) -> Option<String> {
+        let (span, what) = finding.related.as_ref().filter(|(span, _)| span.file != finding.span.file)?;
+        let source = self.source_of(*span);
+        let Position { line, column } = source.position(span.start);
+        Some(format!("{what}: {}:{line}:{column}", source.name()))
     }
 }
 
@@ -102,7 +117,7 @@ impl<'a> Shown<'a> {
             return line;
         }
         let start = self.text.ceil_char_boundary(span.start.saturating_sub(BEFORE).max(line.start));
-        Span::new(start, self.text.floor_char_boundary(line.end.min(start + WIDEST)))
+        self.source.span(start, self.text.floor_char_boundary(line.end.min(start + WIDEST)))
     }
 
     /// The part of `span` that is inside its window; the last character of the line for a place behind it, so that there is
@@ -112,7 +127,7 @@ impl<'a> Shown<'a> {
         let end = span.end.min(window.end);
         let last = self.text[window.start..window.end].chars().next_back().map_or(0, char::len_utf8);
         let start = if span.start >= window.end { window.end - last } else { span.start };
-        Span::new(start, end)
+        self.source.span(start, end)
     }
 }
 
@@ -135,10 +150,10 @@ impl SourceCode for Shown<'_> {
         _before: usize,
         _after: usize,
     ) -> Result<Box<dyn SpanContents<'b> + 'b>, MietteError> {
-        let asked = Span::new(span.offset(), span.offset() + span.len());
+        let asked = self.source.span(span.offset(), span.offset() + span.len());
         let window = self.window(asked);
         // Two marked places on neighbouring lines are asked for in one go.
-        let end = window.end.max(self.clamp(Span::new(asked.end, asked.end)).end);
+        let end = window.end.max(self.clamp(self.source.span(asked.end, asked.end)).end);
         let line = self.source.position(window.start).line;
         // The column is for the heading: it is the place's, while the data begins where the line does.
         let column = self.source.position(asked.start).column;
@@ -158,6 +173,8 @@ impl SourceCode for Shown<'_> {
 struct Drawn<'a> {
     shown: &'a Shown<'a>,
     finding: &'a Finding,
+    /// The second place when it is in another file.
+    elsewhere: Option<String>,
 }
 
 impl Drawn<'_> {
@@ -196,7 +213,9 @@ impl Diagnostic for Drawn<'_> {
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.finding.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+        let parts = self.finding.help.iter().chain(&self.elsewhere);
+        let help = parts.map(String::as_str).collect::<Vec<_>>().join("; ");
+        (!help.is_empty()).then(|| Box::new(help) as Box<dyn fmt::Display>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
@@ -205,7 +224,8 @@ impl Diagnostic for Drawn<'_> {
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         let primary = self.label(self.finding.span, "", true);
-        let related = self.finding.related.iter().map(|(span, what)| self.label(*span, what, false));
+        let here = self.finding.related.iter().filter(|(span, _)| span.file == self.finding.span.file);
+        let related = here.map(|(span, what)| self.label(*span, what, false));
         Some(Box::new(std::iter::once(primary).chain(related)))
     }
 }

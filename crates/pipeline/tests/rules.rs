@@ -170,21 +170,12 @@ fn an_unknown_key_warns_with_the_nearest_one_and_the_file_runs() {
 
 #[test]
 fn what_a_later_version_honours_is_refused_rather_than_ignored() {
-    for key in [
-        "matrix",
-        "extends",
-        "cache",
-        "artifacts",
-        "retry",
-        "parallel",
-        "network",
-        "if",
-        "after_script",
-        "backend",
-    ] {
+    for key in
+        ["matrix", "cache", "artifacts", "retry", "parallel", "network", "if", "after_script", "backend"]
+    {
         assert_eq!(findings(&with(&format!("{key}: x"))), [format!("6:3 `{key}` is not supported yet")]);
     }
-    for key in ["include", "bootstrap", "cleanup", "remote_provider"] {
+    for key in ["bootstrap", "cleanup", "remote_provider"] {
         assert_eq!(
             findings(&format!("{}{key}: x\n", with(""))),
             [format!("6:1 `{key}` is not supported yet")]

@@ -19,7 +19,7 @@ pub(super) struct Field<'a> {
 impl Field<'_> {
     /// Where the value is; where the key is when there is no value.
     pub(super) fn place(&self) -> Span {
-        if self.value.span.start == self.value.span.end { self.key_span } else { self.value.span }
+        if self.value.span.is_empty() { self.key_span } else { self.value.span }
     }
 
     /// The finding that the value is of the wrong kind.
@@ -43,7 +43,7 @@ impl<'a> Fields<'a> {
         let mut known = Vec::new();
         for entry in entries {
             match keys::find(table, &entry.key) {
-                Some(key) if key.support == Support::Now => {
+                Some(key) if key.support == Support::Now || findings.every_key() => {
                     known.push(Field { key, key_span: entry.key_span, value: &entry.value });
                 }
                 Some(key) => findings.push(not_yet(key, entry.key_span)),

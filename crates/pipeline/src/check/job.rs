@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jobwright_model::parse_duration;
 
+use crate::check::extends::Resolved;
 use crate::check::fields::{Field, Fields};
 use crate::check::names::wrong_name;
 use crate::check::service;
@@ -27,7 +28,8 @@ pub(super) struct Read {
 }
 
 /// Reads one job.
-pub(super) fn read(entry: &Entry, stages: &Stages, findings: &mut Findings) -> Read {
+pub(super) fn read(job: &Resolved, stages: &Stages, findings: &mut Findings) -> Read {
+    let entry = &job.entry;
     if let Some(why) = wrong_name(&entry.key) {
         findings.push(Finding::error(entry.key_span, format!("the name of this job {why}")));
     }
@@ -36,9 +38,9 @@ pub(super) fn read(entry: &Entry, stages: &Stages, findings: &mut Findings) -> R
         return Read::default();
     };
     let fields = Fields::read(entries, JOB_KEYS, findings);
-    let stage = stage(entry, &fields, stages, findings);
+    let stage = stage(job, &fields, stages, findings);
     let needs = needs(fields.get("needs"), findings);
-    let script = script(entry, &fields, findings);
+    let script = script(job, &fields, findings);
     let environment = Environment::read(&fields, findings);
     let image = fields.get("image").and_then(|field| service::image_of(field, findings));
     let workdir = fields.get("workdir").and_then(|field| workdir(field, findings));
@@ -71,11 +73,20 @@ fn not_a_job(entry: &Entry) -> Finding {
     Finding::error(entry.key_span, message).maybe_help(nearest.map(|name| format!("did you mean `{name}`?")))
 }
 
-fn stage(job: &Entry, fields: &Fields<'_>, stages: &Stages, findings: &mut Findings) -> Option<usize> {
+impl Findings {
+    /// A key that every job needs is missing, unless the job may have been meant to inherit it.
+    fn push_missing(&mut self, job: &Resolved, key: &str, help: String) {
+        if !job.incomplete {
+            let message = format!("the job `{}` has no `{key}`", shown(&job.entry.key));
+            self.push(Finding::error(job.entry.key_span, message).help(help));
+        }
+    }
+}
+
+fn stage(job: &Resolved, fields: &Fields<'_>, stages: &Stages, findings: &mut Findings) -> Option<usize> {
     let known = || shown(&stages.names.join(", "));
     let Some(field) = fields.get("stage") else {
-        let finding = Finding::error(job.key_span, format!("the job `{}` has no `stage`", shown(&job.key)));
-        findings.push(finding.help(format!("add `stage:` with one of: {}", known())));
+        findings.push_missing(job, "stage", format!("add `stage:` with one of: {}", known()));
         return None;
     };
     let name = name(field.value, || Finding { span: field.place(), ..field.wrong() }, findings)?;
@@ -93,10 +104,9 @@ fn stage(job: &Entry, fields: &Fields<'_>, stages: &Stages, findings: &mut Findi
     }
 }
 
-fn script(job: &Entry, fields: &Fields<'_>, findings: &mut Findings) -> Vec<String> {
+fn script(job: &Resolved, fields: &Fields<'_>, findings: &mut Findings) -> Vec<String> {
     let Some(field) = fields.get("script") else {
-        let finding = Finding::error(job.key_span, format!("the job `{}` has no `script`", shown(&job.key)));
-        findings.push(finding.help("add `script:` with a list of commands"));
+        findings.push_missing(job, "script", "add `script:` with a list of commands".to_owned());
         return Vec::new();
     };
     let items = one_or_more(field, findings);

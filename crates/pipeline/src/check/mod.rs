@@ -1,7 +1,9 @@
 //! The rules of a pipeline file. Every rule is applied to everything, so that a reader learns all that is wrong at once; what a
 //! rule could not make sense of is left out of the model, and as there is then an error, nobody sees that model.
 
+mod extends;
 mod fields;
+mod graph;
 mod job;
 mod names;
 mod needs;
@@ -14,34 +16,33 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 pub use names::{InvalidVariableName, check_variable_name};
+pub(crate) use values::{describe, describe_kind};
 
+use crate::check::extends::Resolved;
 use crate::check::fields::Fields;
 use crate::check::needs::NeedsGraph;
 use crate::check::stages::Stages;
 use crate::finding::{Finding, Report};
 use crate::findings::Findings;
-use crate::keys::{self, PIPELINE_KEYS};
+use crate::include::{SMALLEST, Whole};
+use crate::keys::PIPELINE_KEYS;
 use crate::pipeline::{Pipeline, PipelineJob};
-use crate::source::{Source, Span};
-use crate::yaml::{self, Entry, Node, Value};
+use crate::source::{Sources, Span};
 
-/// The checked pipeline in `source`.
+/// The checked pipeline of `whole`, about whose reading there may be findings already.
 ///
 /// # Errors
 /// A [`Report`] of everything found, warnings too, when an error is among it.
-pub(crate) fn check(source: Source) -> Result<Pipeline, Report> {
-    let mut findings = Findings::default();
-    let root = yaml::parse(&source, &mut findings);
-    let draft = match root {
-        Some(root) => file(&root, &source, &mut findings),
-        None => {
-            if findings.is_empty() {
-                findings.push(empty_file());
-            }
-            Draft::default()
-        }
+pub(crate) fn check(whole: Whole, mut findings: Findings) -> Result<Pipeline, Report> {
+    let Whole { sources, own, jobs, start, complete, readable } = whole;
+    let draft = if readable {
+        let fields = Fields::read(&own, PIPELINE_KEYS, &mut findings);
+        let jobs = extends::resolve(jobs, &sources, complete, &mut findings);
+        Checker { start, complete, findings: &mut findings }.file(&fields, &jobs)
+    } else {
+        Draft::default()
     };
-    finish(source, draft, findings)
+    finish(sources, draft, findings)
 }
 
 #[derive(Default)]
@@ -51,63 +52,49 @@ struct Draft {
     jobs: Vec<PipelineJob>,
 }
 
-fn finish(mut source: Source, draft: Draft, findings: Findings) -> Result<Pipeline, Report> {
+fn finish(mut sources: Sources, draft: Draft, findings: Findings) -> Result<Pipeline, Report> {
     let (findings, hidden) = findings.into_parts();
-    hidden.into_iter().for_each(|span| source.hide(span));
-    let report = Report::new(Arc::new(source), findings);
+    hidden.into_iter().for_each(|span| sources.hide(span));
+    let report = Report::new(Arc::new(sources), findings);
     if report.has_errors() {
         return Err(report);
     }
-    let (source, warnings) = report.into_parts();
+    let (sources, warnings) = report.into_parts();
     let Draft { stages, shared, jobs } = draft;
-    Ok(Pipeline { stages, variables: shared.variables, secrets: shared.secrets, jobs, source, warnings })
+    Ok(Pipeline { stages, variables: shared.variables, secrets: shared.secrets, jobs, sources, warnings })
 }
 
-fn empty_file() -> Finding {
-    Finding::error(Span::default(), "the file is empty").help(SMALLEST)
+/// What the rules for one file need beside its keys.
+struct Checker<'a> {
+    start: Span,
+    complete: bool,
+    findings: &'a mut Findings,
 }
 
-const SMALLEST: &str = "a pipeline needs at least `stages: [test]` and a job with a `stage` and a `script`";
-
-fn file(root: &Node, source: &Source, findings: &mut Findings) -> Draft {
-    let entries = match root.value() {
-        Value::Mapping(entries) => entries,
-        Value::Scalar(scalar) if scalar.is_null() => {
-            findings.push(empty_file());
-            return Draft::default();
-        }
-        _ => {
-            let message =
-                format!("a pipeline file must be a mapping of keys, found {}", values::describe(root));
-            findings.push(Finding::error(root.span, message).help(SMALLEST));
-            return Draft::default();
-        }
-    };
-    let (own, jobs): (Vec<&Entry>, Vec<&Entry>) =
-        entries.iter().partition(|entry| keys::find(PIPELINE_KEYS, &entry.key).is_some());
-    let fields = Fields::read(own, PIPELINE_KEYS, findings);
-    let stages = Stages::read(&fields, &jobs, source, findings);
-    let shared = variables::Environment::read(&fields, findings);
-    let jobs = all_jobs(&jobs, &stages, root, findings);
-    Draft { stages: stages.names, shared, jobs }
-}
-
-/// Templates (`.name`) are dropped: in this version they only hold what anchors and merges take from them.
-fn all_jobs(entries: &[&Entry], stages: &Stages, root: &Node, findings: &mut Findings) -> Vec<PipelineJob> {
-    let entries: Vec<&Entry> = entries.iter().copied().filter(|entry| !entry.key.starts_with('.')).collect();
-    if entries.is_empty() {
-        let place = Span::new(root.span.start, root.span.start);
-        findings.push(Finding::error(place, "the file has no jobs").help(SMALLEST));
+impl Checker<'_> {
+    fn file(self, fields: &Fields<'_>, jobs: &[Resolved]) -> Draft {
+        let stages = Stages::read(fields, jobs, self.start, self.complete, self.findings);
+        let shared = variables::Environment::read(fields, self.findings);
+        let jobs = self.all_jobs(jobs, &stages);
+        Draft { stages: stages.names, shared, jobs }
     }
-    let names: HashMap<&str, usize> =
-        entries.iter().enumerate().map(|(at, entry)| (entry.key.as_str(), at)).collect();
-    let mut graph = NeedsGraph::new(&names, stages);
-    let mut jobs = Vec::new();
-    for entry in &entries {
-        let read = job::read(entry, stages, findings);
-        graph.add(&entry.key, entry.key_span, read.stage, read.needs);
-        jobs.extend(read.job);
+
+    /// Templates (`.name`) are dropped: they only hold what jobs take from them.
+    fn all_jobs(self, jobs: &[Resolved], stages: &Stages) -> Vec<PipelineJob> {
+        let jobs: Vec<&Resolved> = jobs.iter().filter(|job| !job.entry.key.starts_with('.')).collect();
+        if jobs.is_empty() && self.complete {
+            self.findings.push(Finding::error(self.start, "the file has no jobs").help(SMALLEST));
+        }
+        let names: HashMap<&str, usize> =
+            jobs.iter().enumerate().map(|(at, job)| (job.entry.key.as_str(), at)).collect();
+        let mut graph = NeedsGraph::new(&names, stages, self.complete);
+        let mut all = Vec::new();
+        for job in &jobs {
+            let read = job::read(job, stages, self.findings);
+            graph.add(&job.entry.key, read.stage, read.needs);
+            all.extend(read.job);
+        }
+        graph.check(self.findings);
+        all
     }
-    graph.check(findings);
-    jobs
 }

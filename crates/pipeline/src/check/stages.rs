@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use crate::check::extends::Resolved;
 use crate::check::fields::{Field, Fields};
 use crate::check::names::wrong_name;
 use crate::check::values::{describe, name, scalar};
 use crate::finding::Finding;
 use crate::findings::Findings;
-use crate::source::{Source, Span};
+use crate::source::Span;
 use crate::text::shown;
-use crate::yaml::{Entry, Node, Value};
+use crate::yaml::{Node, Value};
 
 /// The stages, by name and in order.
 pub(super) struct Stages {
@@ -33,13 +34,15 @@ impl Stages {
     /// Reads `stages`. When it is missing, the jobs' own stages are suggested.
     pub(super) fn read(
         fields: &Fields<'_>,
-        jobs: &[&Entry],
-        source: &Source,
+        jobs: &[Resolved],
+        start: Span,
+        complete: bool,
         findings: &mut Findings,
     ) -> Self {
-        let mut stages = Self { names: Vec::new(), index: HashMap::new(), complete: true };
+        let mut stages = Self { names: Vec::new(), index: HashMap::new(), complete };
         match fields.get("stages") {
-            None => stages.missing(jobs, source, findings),
+            None if !complete => {}
+            None => stages.missing(jobs, start, findings),
             Some(field) => match field.value.value() {
                 Value::Sequence(items) if !items.is_empty() => stages.take(items, findings),
                 _ => stages.wrong(field, findings),
@@ -57,16 +60,13 @@ impl Stages {
         }
     }
 
-    fn missing(&mut self, jobs: &[&Entry], source: &Source, findings: &mut Findings) {
+    fn missing(&mut self, jobs: &[Resolved], start: Span, findings: &mut Findings) {
         self.complete = false;
-        let used: BTreeSet<&str> = jobs.iter().filter_map(|job| stage_of(&job.value)).take(8).collect();
+        let used: BTreeSet<&str> = jobs.iter().filter_map(|job| stage_of(&job.entry.value)).take(8).collect();
         let used: Vec<&str> =
             if used.is_empty() { vec!["build", "test"] } else { used.into_iter().collect() };
-        let start = source.line_around(0);
-        findings
-            .push(Finding::error(Span::new(start.start, start.start), "the file has no `stages`").help(
-                format!("add `stages: [{}]`, in the order in which they run", shown(&used.join(", "))),
-            ));
+        let help = format!("add `stages: [{}]`, in the order in which they run", shown(&used.join(", ")));
+        findings.push(Finding::error(start, "the file has no `stages`").help(help));
     }
 
     fn wrong(&mut self, field: &Field<'_>, findings: &mut Findings) {
@@ -89,13 +89,7 @@ impl Stages {
                 findings.push(Finding::error(item.span, message).related(*first, "the first one"));
                 continue;
             }
-            if name.starts_with('.') {
-                let message = format!("the stage placeholder `{}` is not supported yet", shown(name));
-                findings.push(
-                    Finding::error(item.span, message).help("list the stages of the included file here"),
-                );
-                self.complete = false;
-            } else if let Some(why) = wrong_name(name) {
+            if let Some(why) = wrong_name(name) {
                 findings.push(Finding::error(item.span, format!("the name of this stage {why}")));
             }
             spans.insert(name, item.span);
@@ -106,7 +100,6 @@ impl Stages {
 }
 
 fn stage_of(job: &Node) -> Option<&str> {
-    let Value::Mapping(entries) = job.value() else { return None };
-    let entry = entries.iter().find(|entry| entry.key == "stage")?;
+    let entry = job.entries()?.iter().find(|entry| entry.key == "stage")?;
     scalar(&entry.value).map(|scalar| scalar.text.as_str())
 }

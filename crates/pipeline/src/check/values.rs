@@ -7,7 +7,7 @@ use crate::text::shown;
 use crate::yaml::{Node, Scalar, Value};
 
 /// What is there, for after "found".
-pub(super) fn describe(node: &Node) -> String {
+pub(crate) fn describe(node: &Node) -> String {
     match node.value() {
         Value::Scalar(scalar) if scalar.is_null() => "nothing".to_owned(),
         Value::Scalar(scalar) if scalar.is_bool() => format!("the truth value `{}`", shown(&scalar.text)),
@@ -19,7 +19,7 @@ pub(super) fn describe(node: &Node) -> String {
 }
 
 /// The same without the value, where that may be secret.
-pub(super) fn describe_kind(node: &Node) -> &'static str {
+pub(crate) fn describe_kind(node: &Node) -> &'static str {
     match node.value() {
         Value::Scalar(scalar) if scalar.is_null() => "nothing",
         Value::Scalar(_) => "a text",

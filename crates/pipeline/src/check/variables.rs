@@ -133,7 +133,7 @@ fn no_source(entry: &Entry, found: &str) -> Finding {
 fn source_of(source: &Entry, findings: &mut Findings) -> Option<SecretSource> {
     let wrong = |node: &Node| {
         let holds = keys::find(SECRET_KEYS, &source.key).map_or("", |key| key.holds);
-        let place = if node.span.start == node.span.end { source.key_span } else { node.span };
+        let place = if node.span.is_empty() { source.key_span } else { node.span };
         Finding::error(place, format!("`{}` must be {holds}, found {}", source.key, describe_kind(node)))
     };
     let text = scalar(&source.value).map(|scalar| scalar.text.as_str()).filter(|text| !text.is_empty());

@@ -66,6 +66,29 @@ impl Node {
         Self { value: Rc::new(value), span, size: size.saturating_add(1), depth: depth + 1 }
     }
 
+    /// A list that was put together from the parts of others; `span` is the place to name for it.
+    pub(crate) fn sequence(items: Vec<Self>, span: Span) -> Self {
+        Self::new(Value::Sequence(items), span)
+    }
+
+    /// A mapping that was put together from the parts of others, no key twice.
+    pub(crate) fn mapping(entries: Vec<Entry>, span: Span) -> Self {
+        Self::new(Value::Mapping(entries), span)
+    }
+
+    /// Whether nothing is written there, or one of YAML's words for it.
+    pub(crate) fn is_null(&self) -> bool {
+        matches!(self.value(), Value::Scalar(scalar) if scalar.is_null())
+    }
+
+    /// The entries, when it is a mapping.
+    pub(crate) fn entries(&self) -> Option<&[Entry]> {
+        match self.value() {
+            Value::Mapping(entries) => Some(entries),
+            _ => None,
+        }
+    }
+
     /// What it holds.
     pub(crate) fn value(&self) -> &Value {
         &self.value

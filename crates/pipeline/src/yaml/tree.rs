@@ -91,8 +91,8 @@ impl<'a> Builder<'a> {
         let mut parser = Parser::new_from_str_with_options(self.source.text(), options);
         while let Some(event) = parser.next_event() {
             let (event, place) = event.map_err(|error| self.syntax(&error))?;
-            let span = bytes(place);
-            self.check_tag(&event, place.tag_span().map_or(span, bytes))?;
+            let span = self.bytes(place);
+            self.check_tag(&event, place.tag_span().map_or(span, |span| self.bytes(span)))?;
             self.take(event, span)?;
             self.last = span.end;
         }
@@ -148,7 +148,7 @@ impl<'a> Builder<'a> {
     fn end(&mut self, span: Span) -> Result<(), Fatal> {
         let Some(frame) = self.open.pop() else { return Ok(()) };
         let end = if frame.flow { span.end } else { self.last };
-        let whole = self.trimmed(Span::new(frame.start, end));
+        let whole = self.trimmed(self.source.span(frame.start, end));
         let value = match frame.kind {
             Kind::Sequence(items) => Value::Sequence(items),
             Kind::Mapping { mut entries, merged, .. } => {
@@ -217,14 +217,20 @@ impl<'a> Builder<'a> {
     /// `span` without the blanks and line breaks at its end, which a block text and a block collection reach over.
     fn trimmed(&self, span: Span) -> Span {
         let text = self.source.text().get(span.start..span.end).unwrap_or_default();
-        Span::new(span.start, span.start + text.trim_end().len())
+        self.source.span(span.start, span.start + text.trim_end().len())
+    }
+
+    /// Texts know their places in bytes; a place without them would be the start of the file.
+    fn bytes(&self, span: granit_parser::Span) -> Span {
+        let range = span.byte_range().unwrap_or_default();
+        self.source.span(range.start, range.end)
     }
 
     fn syntax(&self, error: &ScanError) -> Fatal {
         let text = self.source.text();
         let at = text.floor_char_boundary(error.marker().byte_offset().unwrap_or(self.last));
         let next = text[at..].chars().next().filter(|c| !matches!(c, '\n' | '\r'));
-        let span = Span::new(at, at + next.map_or(0, char::len_utf8));
+        let span = self.source.span(at, at + next.map_or(0, char::len_utf8));
         let mut finding = match error.kind() {
             ErrorKind::RecursionLimitExceeded => {
                 return fatal(span, format!("nested more than {MAX_DEPTH} levels deep"));
@@ -233,7 +239,7 @@ impl<'a> Builder<'a> {
                 let name: String =
                     text[at..].chars().take_while(|c| !c.is_whitespace() && !",]}".contains(*c)).collect();
                 return fatal(
-                    Span::new(at, at + name.len()),
+                    self.source.span(at, at + name.len()),
                     format!("no anchor for the alias `{}` above it", shown(&name)),
                 );
             }
@@ -241,18 +247,13 @@ impl<'a> Builder<'a> {
         };
         finding = finding.maybe_help(advice(error.kind()).map(str::to_owned));
         if let Some(frame) = self.open.iter().rev().find(|frame| frame.flow) {
-            let bracket = Span::new(frame.start, frame.start + 1);
+            let bracket = self.source.span(frame.start, frame.start + 1);
             finding = finding
                 .related(bracket, "this bracket is still open there")
                 .help("is its closing bracket missing?");
         }
         Box::new(finding)
     }
-}
-
-/// Texts know their places in bytes; a place without them would be the start of the file.
-fn bytes(span: granit_parser::Span) -> Span {
-    span.byte_range().map_or(Span::default(), |range| Span::new(range.start, range.end))
 }
 
 /// The key that `node` is. Of two equal keys the second one is reported and dropped.
