@@ -26,6 +26,10 @@ pub struct BackendInfo {
     pub platform: String,
     /// The engine and its version, for people: `Docker 20.10.24`.
     pub engine: String,
+    /// What tells this engine from every other one and stays the same while it is set up anew or its host restarts; none when
+    /// it has nothing of the kind. Two equal ones mean the same engine, for comparison only: its form is the backend's own
+    /// business, and as it may hold names of this machine it is not for showing around.
+    pub engine_id: Option<String>,
 }
 
 /// How far a [`crate::LogPosition`] can be trusted when a log is read again.

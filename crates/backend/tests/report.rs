@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jobwright_backend::Backend;
-use jobwright_backend::conformance::{Case, Failure, Fixture, Report, Script, Verdict, run_cases};
+use jobwright_backend::conformance::{
+    Case, Failure, Fixture, Report, Script, Verdict, run_cases, run_cases_side_by_side,
+};
 use jobwright_backend::dummy::DummyEngine;
 use jobwright_model::{TaskUuid, Workflow};
 
@@ -67,6 +69,25 @@ async fn a_case_that_hangs_fails_by_name_and_is_cleaned_up_after() {
         ..PASSES
     };
     assert_eq!(reason_of(hangs).await, "not done after 5s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn cases_side_by_side_all_run_once_and_are_told_in_their_order() {
+    let slow = Case {
+        name: "slow",
+        run: |_| {
+            Box::pin(async {
+                tokio::time::sleep(Duration::from_secs(4)).await;
+                Ok(())
+            })
+        },
+        ..PASSES
+    };
+    let (one, other) = (OnDummy::default(), OnDummy::default());
+    let begun = tokio::time::Instant::now();
+    let report = run_cases_side_by_side(&[&one, &other], &[slow, PASSES, slow, PASSES]).await;
+    assert_eq!(report.passed(), ["slow", "passes", "slow", "passes"]);
+    assert_eq!(begun.elapsed(), Duration::from_secs(4));
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,11 +14,12 @@ mod trial;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join_all};
 use jobwright_model::Step;
 use tokio::time::{Instant, timeout};
 
@@ -120,6 +121,12 @@ pub async fn run(fixture: &dyn Fixture) -> Report {
     run_cases(fixture, &selected(&std::env::var(FILTER).unwrap_or_default())).await
 }
 
+/// The same with as many cases at a time as there are `fixtures`, which must not see each other's things (owners of their own
+/// on one engine): for engines that take their time.
+pub async fn run_side_by_side(fixtures: &[&dyn Fixture]) -> Report {
+    run_cases_side_by_side(fixtures, &selected(&std::env::var(FILTER).unwrap_or_default())).await
+}
+
 /// The cases whose name contains one of the words of `filter`; all of them when it has none.
 fn selected(filter: &str) -> Vec<Case> {
     let words: Vec<&str> = filter.split(',').map(str::trim).filter(|word| !word.is_empty()).collect();
@@ -130,18 +137,36 @@ fn selected(filter: &str) -> Vec<Case> {
 
 /// Runs `cases`, one after the other, cleans up after each, and looks for what was left behind.
 pub async fn run_cases(fixture: &dyn Fixture, cases: &[Case]) -> Report {
+    run_cases_side_by_side(&[fixture], cases).await
+}
+
+/// [`run_cases`], each fixture taking the next case when it is done with one. The report is in the order of `cases`.
+pub async fn run_cases_side_by_side(fixtures: &[&dyn Fixture], cases: &[Case]) -> Report {
+    let next = AtomicUsize::new(0);
+    let mut done = join_all(fixtures.iter().map(|fixture| take_cases(*fixture, cases, &next))).await.concat();
+    done.sort_by_key(|(number, _)| *number);
+    let mut report =
+        Report { lines: done.into_iter().map(|(_, line)| line).collect(), leftovers: Vec::new() };
+    for fixture in fixtures {
+        report.leftovers.extend(fixture.leftovers().await);
+    }
+    report
+}
+
+/// Runs the next of `cases` until there is none. Answers their lines with their places.
+async fn take_cases(fixture: &dyn Fixture, cases: &[Case], next: &AtomicUsize) -> Vec<(usize, Line)> {
     let facilities = Facilities::of(fixture).await;
-    let mut report = Report::default();
-    for case in cases {
+    let mut lines = Vec::new();
+    loop {
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        let Some(case) = cases.get(number) else { return lines };
         let begun = Instant::now();
         let verdict = match (case.needs)(&facilities) {
             Some(needs) => Verdict::Skipped(needs),
             None => run_case(fixture, case).await,
         };
-        report.lines.push(Line { name: case.name, verdict, took: begun.elapsed() });
+        lines.push((number, Line { name: case.name, verdict, took: begun.elapsed() }));
     }
-    report.leftovers = fixture.leftovers().await;
-    report
 }
 
 async fn run_case(fixture: &dyn Fixture, case: &Case) -> Verdict {

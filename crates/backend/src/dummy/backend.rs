@@ -124,7 +124,7 @@ impl Backend for Dummy {
 
     async fn load(&self) -> Result<BackendInfo> {
         self.called(Verb::Load, None, None)?;
-        Ok(BackendInfo { platform: "linux/dummy".to_owned(), engine: "dummy".to_owned() })
+        Ok(BackendInfo { platform: "linux/dummy".to_owned(), engine: "dummy".to_owned(), engine_id: None })
     }
 
     async fn setup_workflow(&self, workflow: &Workflow, task: &TaskUuid) -> Result<()> {

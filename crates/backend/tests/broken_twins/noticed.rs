@@ -178,6 +178,7 @@ pub(crate) const NOTICED: &[(Fault, &[&str])] = &[
     (F::ExecOutlivesTheStep, &["a_command_in_an_ended_step_is_an_error"]),
     (F::ADroppedSetUpGoesOn, &["a_set_up_that_was_dropped_leaves_nothing"]),
     (F::ADroppedStartGoesOn, &["a_start_that_was_dropped_leaves_nothing"]),
+    (F::EveryInstanceIsAnEngine, &["a_fresh_instance_names_the_same_engine"]),
 ];
 
 /// The plainest of promises, which all the other cases stand on.

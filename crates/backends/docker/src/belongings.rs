@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use jobwright_backend::labels;
-use jobwright_model::{OwnerId, Step, TaskUuid, Workflow};
+use jobwright_model::{OwnerId, Step, StepType, TaskUuid, Workflow};
 
 /// The forge's organisation, for people.
 pub(crate) const ORGANISATION: &str = "dev.jobwright.org";
@@ -17,6 +17,9 @@ pub(crate) const IMAGE: &str = "dev.jobwright.image";
 pub(crate) const WORKSPACE: &str = "dev.jobwright.workspace";
 /// On a container that only carries files: that it is one.
 pub(crate) const CARRIER: &str = "dev.jobwright.carrier";
+
+/// On a service's container: that it is one.
+pub(crate) const SERVICE: &str = "dev.jobwright.service";
 
 const OWN_PREFIX: &str = "dev.jobwright.";
 
@@ -45,6 +48,9 @@ pub(crate) fn container_labels(owner: &OwnerId, task: &TaskUuid, step: &Step) ->
         (labels::WOODPECKER_STEP, &step.name),
     ];
     all.extend(own.map(|(key, value)| (key.to_owned(), value.to_owned())));
+    if step.kind == StepType::Service {
+        all.insert(SERVICE.to_owned(), "true".to_owned());
+    }
     if step.org_id != 0 {
         all.insert(ORGANISATION.to_owned(), step.org_id.to_string());
     }
@@ -120,6 +126,18 @@ mod tests {
             "wp_uuid=s1",
         ];
         assert_eq!(labels, expected);
+    }
+
+    #[test]
+    fn a_service_is_known_as_one_after_a_restart() {
+        let mut step = Step::new("db", StepUuid::new("s1").unwrap());
+        let carried = |step: &Step| {
+            let labels = container_labels(&OwnerId::new("o1").unwrap(), &TaskUuid::new("t1").unwrap(), step);
+            labels.contains_key(SERVICE)
+        };
+        assert!(!carried(&step));
+        step.kind = StepType::Service;
+        assert!(carried(&step));
     }
 
     #[test]

@@ -1,20 +1,25 @@
 //! The connection to an engine: where it is found, which API version is spoken, and which of the two engines it is. Not for
 //! what is asked of it.
 //!
-//! Three things of bollard 0.21 are put right in [`adapt`], for every request: it leaves the API version out of the path, so
-//! that a newer engine would answer in its newest dialect; it encodes registry credentials in plain base64 where engines
-//! read the URL-safe alphabet (and silently pull anonymously when they cannot); and Podman's `init`, which is not in Docker's
-//! API, is reached as `start` of a client made for it.
+//! Two things of bollard 0.21 are put right in [`adapt`], for every request: it leaves the API version out of the path, so
+//! that a newer engine would answer in its newest dialect; and it encodes registry credentials in plain base64 where engines
+//! read the URL-safe alphabet (and silently pull anonymously when they cannot). Two calls go through a request of bollard's
+//! whose path is changed: Podman's `init`, which is not in Docker's API, and every answer that bollard would read too strictly
+//! ([`Engine::get`]).
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bollard::models::SystemInfoCgroupVersionEnum;
+use bollard::errors::Error as EngineError;
 use bollard::{API_DEFAULT_VERSION, BollardRequest, ClientVersion, Docker as Client};
+use futures_util::TryStreamExt;
 use jobwright_backend::{Error, Result};
+use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
+use crate::belongings::{carries, having};
 use crate::failure;
+use crate::records::{ContainerRecord, EngineRecord, ListedContainer};
 use crate::settings::DockerSettings;
 
 /// The oldest API version that has what we use.
@@ -50,13 +55,17 @@ pub(crate) struct Engine {
     pub(crate) quick: Client,
     /// For calls whose answer begins when a step ends.
     pub(crate) patient: Client,
-    /// Whose `start_container` is Podman's `init`.
-    initialise: Option<Client>,
+    /// As bollard made it, for requests whose path is given whole.
+    plain: Client,
+    /// `/v1.41`.
+    prefix: String,
     pub(crate) kind: EngineKind,
     /// `Docker 20.10.24`.
     pub(crate) title: String,
     /// `linux/amd64`.
     pub(crate) platform: String,
+    /// What tells it from every other engine; none when it does not say.
+    pub(crate) identity: Option<String>,
     /// Whether it tells an end by the memory limit: Podman does not where it has control groups of version 1.
     pub(crate) tells_oom: bool,
 }
@@ -71,7 +80,10 @@ impl Engine {
         let place =
             Place::find(settings, &|name| std::env::var(name).ok(), &|path| path.exists()).map_err(gone)?;
         let client = place.open().map_err(gone)?;
-        let hello = timeout(FIRST_ANSWER, client.version()).await;
+        // Together, because Podman takes its time for both. What `info` does not tell is done without.
+        let about = timeout(FIRST_ANSWER, get::<EngineRecord>(&client, "/info".to_owned()));
+        let (hello, about) = tokio::join!(timeout(FIRST_ANSWER, client.version()), about);
+        let about = about.ok().and_then(Result::ok).unwrap_or_default();
         let version = match hello {
             Ok(Ok(version)) => version,
             Ok(Err(error)) => return Err(gone(format!("{}: {}", place.host, failure::words(&error)))),
@@ -92,18 +104,22 @@ impl Engine {
         Ok(Self {
             quick: speak(ANSWER),
             patient: speak(PATIENCE),
-            initialise: podman
-                .then(|| client.clone().with_timeout(ANSWER).with_request_modifier(start_to_init)),
             kind,
             title: format!("{name} {}", version.version.unwrap_or_default()),
             platform: platform(version.os.as_deref(), version.arch.as_deref()),
-            tells_oom: !podman || has_second_control_groups(&client).await,
+            identity: identity(kind, &about),
+            tells_oom: !podman || about.cgroup_version.as_deref() == Some("2"),
+            plain: client.clone().with_timeout(ANSWER),
+            prefix,
         })
     }
 
     /// Has Podman do before the start what Docker does at the creation: fill empty volumes from the image. Nothing on Docker.
     pub(crate) async fn initialise(&self, container: &str) -> Result<()> {
-        let Some(client) = &self.initialise else { return Ok(()) };
+        if self.kind == EngineKind::Docker {
+            return Ok(());
+        }
+        let client = to_path(&self.plain, format!("/v4.0.0/libpod/containers/{container}/init"));
         match client.start_container(container, None).await {
             Err(error) if failure::is_gone(&error) || failure::is_absent(&error) => {
                 Err(failure::translate(self.kind, "initialise the container", &error))
@@ -128,15 +144,73 @@ impl Engine {
         }
     }
 
+    /// The record of a container, by id or name.
+    ///
+    /// # Errors
+    /// What the engine answers.
+    pub(crate) async fn inspect(&self, container: &str) -> Result<ContainerRecord, EngineError> {
+        get(&self.plain, format!("{}/containers/{container}/json", self.prefix)).await
+    }
+
+    /// The containers that carry all of `marks`, ended ones too.
+    ///
+    /// # Errors
+    /// What the engine answers.
+    pub(crate) async fn containers(&self, marks: &[(&str, &str)]) -> Result<Vec<ListedContainer>> {
+        let filters = serde_json::Value::from_iter(having(marks)).to_string();
+        let query = form_urlencoded::Serializer::new(String::new()).append_pair("filters", &filters).finish();
+        let path = format!("{}/containers/json?all=true&{query}", self.prefix);
+        let found: Result<Vec<ListedContainer>, _> = get(&self.plain, path).await;
+        let mut found = found.map_err(|error| self.error("list containers", &error))?;
+        found.retain(|container| carries(container.labels.as_ref(), marks));
+        Ok(found)
+    }
+
     /// The port's error for a refusal or silence.
-    pub(crate) fn error(&self, operation: &str, error: &bollard::errors::Error) -> Error {
+    pub(crate) fn error(&self, operation: &str, error: &EngineError) -> Error {
         failure::translate(self.kind, operation, error)
     }
 }
 
-async fn has_second_control_groups(client: &Client) -> bool {
-    let info = timeout(FIRST_ANSWER, client.info()).await;
-    info.is_ok_and(|info| info.is_ok_and(|info| info.cgroup_version == Some(SystemInfoCgroupVersionEnum::_2)))
+/// What an engine answers to a GET, read into a type of ours.
+async fn get<T: DeserializeOwned>(client: &Client, path: String) -> Result<T, EngineError> {
+    let body = async {
+        // The body of this one is handed on as it comes.
+        let mut pieces = to_path(client, path).export_container("any");
+        let mut body = Vec::new();
+        while let Some(piece) = pieces.try_next().await? {
+            body.extend_from_slice(&piece);
+        }
+        Ok(body)
+    };
+    let body = timeout(ANSWER, body).await.unwrap_or(Err(EngineError::RequestTimeoutError))?;
+    Ok(serde_json::from_slice(&body)?)
+}
+
+/// A client that asks for `path`, whatever it is told to ask for.
+fn to_path(client: &Client, path: String) -> Client {
+    client.clone().with_request_modifier(move |mut request| {
+        let uri = request.uri().to_string();
+        let asked = request.uri().path_and_query().map_or("", |path| path.as_str());
+        if let Some(base) = uri.strip_suffix(asked)
+            && let Ok(given) = format!("{base}{path}").parse()
+        {
+            *request.uri_mut() = given;
+        }
+        request
+    })
+}
+
+/// Docker has an id of its own, Podman makes up a new one for every answer; its host and the folder that it keeps its
+/// containers in stay.
+fn identity(kind: EngineKind, about: &EngineRecord) -> Option<String> {
+    let said = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    match kind {
+        EngineKind::Docker => Some(format!("docker:{}", said(&about.id)?)),
+        EngineKind::Podman => {
+            Some(format!("podman:{}:{}", said(&about.name)?, said(&about.docker_root_dir)?))
+        }
+    }
 }
 
 /// Puts right what bollard sends; see the module's documentation.
@@ -164,17 +238,6 @@ fn url_safe(byte: u8) -> u8 {
         b'/' => b'_',
         other => other,
     }
-}
-
-fn start_to_init(mut request: BollardRequest) -> BollardRequest {
-    let uri = request.uri().to_string();
-    if let Some((base, path)) = uri.split_once("/containers/")
-        && let Some(container) = path.split('/').next()
-        && let Ok(init) = format!("{base}/v4.0.0/libpod/containers/{container}/init").parse()
-    {
-        *request.uri_mut() = init;
-    }
-    request
 }
 
 /// Operating system and processor as Go names them (woodpecker.md 2.1).
@@ -313,6 +376,24 @@ mod tests {
             found.map(|(_, value)| (*value).to_owned())
         };
         Place::find(settings, &variable, &|path| sockets.iter().any(|socket| Path::new(socket) == path))
+    }
+
+    #[test]
+    fn an_engine_is_known_again_by_what_does_not_change() {
+        let about = |id: &str, name: &str, root: &str| EngineRecord {
+            id: Some(id.to_owned()),
+            name: Some(name.to_owned()),
+            docker_root_dir: Some(root.to_owned()),
+            cgroup_version: None,
+        };
+        let docker = identity(EngineKind::Docker, &about("CBYW:MFVL", "vm", "/var/lib/docker"));
+        assert_eq!(docker.as_deref(), Some("docker:CBYW:MFVL"));
+        // Podman's id is a new one in every answer.
+        let podman = |id| identity(EngineKind::Podman, &about(id, "vm", "/var/lib/containers/storage"));
+        assert_eq!(podman("0bbaea27").as_deref(), Some("podman:vm:/var/lib/containers/storage"));
+        assert_eq!(podman("0bbaea27"), podman("d67d2e16"));
+        assert_eq!(identity(EngineKind::Docker, &about("", "vm", "/var/lib/docker")), None);
+        assert_eq!(identity(EngineKind::Podman, &EngineRecord::default()), None);
     }
 
     #[test]

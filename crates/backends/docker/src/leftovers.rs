@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use bollard::query_parameters::{
-    ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
-};
+use bollard::query_parameters::{ListNetworksOptionsBuilder, ListVolumesOptionsBuilder};
 use jobwright_backend::{Result, labels};
 use jobwright_model::OwnerId;
 
@@ -47,22 +45,19 @@ impl fmt::Display for Leftovers {
 impl Inner {
     pub(crate) async fn leftovers(&self, owner: &OwnerId) -> Result<Leftovers> {
         let engine = self.engine().await?;
-        let filters = having(&[(labels::OWNER, owner.as_str())]);
-        let containers = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+        let marks = [(labels::OWNER, owner.as_str())];
+        let filters = having(&marks);
         let networks = ListNetworksOptionsBuilder::new().filters(&filters).build();
         let volumes = ListVolumesOptionsBuilder::new().filters(&filters).build();
         let (containers, networks, volumes) = tokio::join!(
-            engine.quick.list_containers(Some(containers)),
+            engine.containers(&marks),
             engine.quick.list_networks(Some(networks)),
             engine.quick.list_volumes(Some(volumes)),
         );
-        let containers = containers.map_err(|error| engine.error("list containers", &error))?;
         let networks = networks.map_err(|error| engine.error("list networks", &error))?;
         let volumes = volumes.map_err(|error| engine.error("list volumes", &error))?;
-        let name =
-            |names: Option<Vec<String>>| names?.first().map(|name| name.trim_start_matches('/').to_owned());
         Ok(Leftovers {
-            containers: containers.into_iter().filter_map(|container| name(container.names)).collect(),
+            containers: containers?.iter().map(|container| container.name().to_owned()).collect(),
             networks: networks.into_iter().filter_map(|network| network.name).collect(),
             volumes: volumes.volumes.unwrap_or_default().into_iter().map(|volume| volume.name).collect(),
         })

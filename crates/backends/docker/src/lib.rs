@@ -33,6 +33,7 @@ mod belongings;
 mod container;
 mod control;
 mod credentials;
+mod end;
 mod engine;
 mod environment;
 mod exec;
@@ -47,6 +48,7 @@ mod plan;
 mod prepare;
 mod pull;
 mod reach;
+mod records;
 mod script;
 mod settings;
 mod steps;
@@ -166,7 +168,11 @@ impl Backend for Docker {
     async fn load(&self) -> Result<BackendInfo> {
         let engine = self.inner.engine().await?;
         engine.pulse().await?;
-        Ok(BackendInfo { platform: engine.platform.clone(), engine: engine.title.clone() })
+        Ok(BackendInfo {
+            platform: engine.platform.clone(),
+            engine: engine.title.clone(),
+            engine_id: engine.identity.clone(),
+        })
     }
 
     async fn setup_workflow(&self, workflow: &Workflow, task: &TaskUuid) -> Result<()> {

@@ -8,8 +8,9 @@
 //! a container that ended long ago. So the end of one pass is not believed. The log is opened again and read past what is
 //! known, and only a pass that cannot have missed anything and brings nothing new is the end. For Docker that is one begun
 //! after the one before it had ended: over a container that has ended it reads the finished file. For Podman it is one that
-//! does not follow, over a container that is known not to run. The price is one more call (for Podman two), and reading the
-//! log twice.
+//! does not follow, over a container whose record says that it has ended: what it wrote is in the file before that. Podman's
+//! follower is not waited for, as it goes on for half a second after the end, and for ever where nobody cleaned up after the
+//! container (see `end`). The price is one more call (for Podman a few), and reading the log twice.
 
 use std::time::Duration;
 
@@ -17,15 +18,16 @@ use bollard::Docker as Client;
 use bollard::container::LogOutput;
 use bollard::errors::Error as EngineError;
 use bollard::query_parameters::LogsOptionsBuilder;
-use futures_util::StreamExt;
-use futures_util::stream::{self, BoxStream};
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::{self, BoxStream, StreamExt};
 use jobwright_backend::{Error, LogChunk, LogPosition, LogStream, Result, StreamKind};
 use jobwright_model::{Step, TaskUuid};
 
 use tokio::time::sleep;
 
 use crate::Inner;
-use crate::engine::EngineKind;
+use crate::end::{End, await_end};
+use crate::engine::{Engine, EngineKind};
 use crate::failure;
 use crate::line_ends::LineEnds;
 
@@ -38,7 +40,7 @@ impl Inner {
         let engine = self.engine().await?;
         let container =
             self.container_of(step, task).await?.ok_or_else(|| Error::unknown_step(step, task))?;
-        let reader = Reader::new(engine.patient.clone(), engine.kind, container.id, from.get());
+        let reader = Reader::new(engine.clone(), container.id, from.get());
         Ok(stream::unfold(reader, Reader::next).boxed())
     }
 }
@@ -49,6 +51,8 @@ struct Reader {
     kind: EngineKind,
     container: String,
     pass: BoxStream<'static, Result<LogOutput, EngineError>>,
+    /// Is done when Podman's container has ended; none on Docker, and after that.
+    end: Option<BoxFuture<'static, Result<End>>>,
     /// Bytes that the caller has, or does not want.
     position: u64,
     /// How many of these the present pass has still to bring.
@@ -62,14 +66,23 @@ struct Reader {
     over: bool,
 }
 
+/// What a reader waited for.
+enum Event {
+    Frame(Option<Result<LogOutput, EngineError>>),
+    Ended(Result<End>),
+}
+
 impl Reader {
-    fn new(client: Client, kind: EngineKind, container: String, position: u64) -> Self {
-        let pass = open(&client, &container, true);
+    fn new(engine: Engine, container: String, position: u64) -> Self {
+        let (client, kind) = (engine.patient.clone(), engine.kind);
+        let id = container.clone();
+        let end = (kind == EngineKind::Podman).then(|| async move { await_end(&engine, &id).await }.boxed());
         Self {
+            pass: open(&client, &container, true),
             client,
             kind,
             container,
-            pass,
+            end,
             position,
             known: position,
             line_ends: LineEnds::default(),
@@ -81,49 +94,56 @@ impl Reader {
 
     async fn next(mut self) -> Option<(Result<LogChunk>, Self)> {
         while !self.over {
-            match self.pass.next().await {
-                Some(Ok(output)) => {
+            match self.event().await {
+                Event::Frame(Some(Ok(output))) => {
                     if let Some(answer) = self.take(output) {
                         return Some((answer, self));
                     }
                 }
-                Some(Err(error)) => {
+                Event::Frame(Some(Err(error))) => {
                     self.over = true;
                     return self.judge(&error).map(|error| (Err(error), self));
                 }
-                None if self.settles && !self.news => self.over = true,
-                None => {
-                    if let Err(error) = self.reopen().await {
-                        self.over = true;
-                        return Some((Err(error), self));
-                    }
+                Event::Frame(None) if self.settles && !self.news => self.over = true,
+                Event::Frame(None) => self.reopen(),
+                Event::Ended(Ok(_)) => {
+                    self.end = None;
+                    self.reopen();
+                }
+                Event::Ended(Err(error)) => {
+                    self.over = true;
+                    return Some((Err(error), self));
                 }
             }
         }
         None
     }
 
-    /// Begins the next pass.
-    async fn reopen(&mut self) -> Result<()> {
-        let follow = match self.kind {
-            EngineKind::Docker => true,
-            EngineKind::Podman => self.runs().await?,
+    /// The next frame, or the container's end. A pass that ends while the container lives is given a rest.
+    async fn event(&mut self) -> Event {
+        let Some(end) = &mut self.end else {
+            return Event::Frame(self.pass.next().await);
         };
-        if follow && self.kind == EngineKind::Podman {
-            sleep(BREATH).await;
+        let frame = async {
+            let frame = self.pass.next().await;
+            if frame.is_none() {
+                sleep(BREATH).await;
+            }
+            frame
+        };
+        tokio::select! {
+            biased;
+            frame = frame => Event::Frame(frame),
+            ended = end => Event::Ended(ended),
         }
-        self.settles = self.kind == EngineKind::Docker || !follow;
-        self.pass = open(&self.client, &self.container, follow);
-        (self.known, self.news, self.line_ends) = (self.position, false, LineEnds::default());
-        Ok(())
     }
 
-    async fn runs(&mut self) -> Result<bool> {
-        match self.client.inspect_container(&self.container, None).await {
-            Ok(found) => Ok(found.state.and_then(|state| state.running).unwrap_or(false)),
-            Err(error) if failure::is_absent(&error) => Ok(false),
-            Err(error) => Err(failure::translate(self.kind, "inspect the container", &error)),
-        }
+    /// Begins the next pass.
+    fn reopen(&mut self) {
+        let follow = self.kind == EngineKind::Docker || self.end.is_some();
+        self.settles = self.end.is_none();
+        self.pass = open(&self.client, &self.container, follow);
+        (self.known, self.news, self.line_ends) = (self.position, false, LineEnds::default());
     }
 
     /// The new part of a frame, if it has one.

@@ -16,6 +16,7 @@ use crate::container::{Blueprint, Surroundings};
 use crate::engine::Engine;
 use crate::failure;
 use crate::image::ImageReference;
+use crate::records::StateRecord;
 use crate::settings::PullPolicy;
 use crate::tasks::{Container, Phase, TaskMemory};
 
@@ -144,23 +145,21 @@ impl Inner {
 
     /// Whose container has the name: this very step's, or somebody else's.
     async fn who_has(&self, engine: &Engine, step: &Step, task: &TaskUuid, name: String) -> Result<Creation> {
-        let found = match engine.quick.inspect_container(&name, None).await {
+        let found = match engine.inspect(&name).await {
             Ok(found) => found,
             Err(error) if failure::is_absent(&error) => return Err(Error::NameTaken(name)),
             Err(error) => return Err(engine.error("look at the container that has the name", &error)),
         };
-        let carried = found.config.and_then(|config| config.labels);
         let expected = [
             (labels::OWNER, self.owner.as_str()),
             (labels::TASK, task.as_str()),
             (labels::STEP, step.uuid.as_str()),
         ];
-        if !carries(carried.as_ref(), &expected) {
+        if !carries(found.labels(), &expected) {
             return Err(Error::NameTaken(name));
         }
-        let started =
-            found.state.and_then(|state| state.started_at).is_some_and(|at| !at.starts_with("0001"));
-        Ok(Creation::WasOurs { id: found.id.unwrap_or(name), running_or_ended: started })
+        let running_or_ended = found.state.as_ref().is_some_and(StateRecord::began);
+        Ok(Creation::WasOurs { id: found.id, running_or_ended })
     }
 }
 

@@ -2,6 +2,7 @@
 //! never started, and removed at once. Not for what is done through it (`files`).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bollard::errors::Error as EngineError;
 use bollard::models::{ContainerCreateBody, HostConfig};
@@ -42,11 +43,7 @@ impl Inner {
         let known = plan.is_some() || !containers.is_empty();
         let labelled = containers.into_iter().find_map(|container| {
             let root = container.labels?.remove(WORKSPACE)?;
-            Some(Reach {
-                container: Container::new(container.id?, Phase::Started, None),
-                root,
-                carrier: None,
-            })
+            Some(Reach { container: Container::new(container.id, Phase::Started, None), root, carrier: None })
         });
         if let Some(reach) = labelled {
             return Ok(reach);
@@ -133,7 +130,7 @@ impl Inner {
         match &reach.carrier {
             None => Ok(()),
             Some(image) => {
-                self.remove(engine, &reach.container, false).await?;
+                self.remove(engine, &reach.container, false, Duration::ZERO).await?;
                 if image == EMPTY_IMAGE {
                     // Refused while another carrier has it, which then does the same.
                     let _ = engine.quick.remove_image(EMPTY_IMAGE, None::<RemoveImageOptions>, None).await;

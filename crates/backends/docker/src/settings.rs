@@ -74,6 +74,16 @@ pub struct DockerSettings {
     )]
     pub stop_timeout: u32,
 
+    /// The same for a service, which has nothing left to do when its workflow ends; never more than the stop timeout
+    #[arg(
+        id = "docker_service_stop_timeout",
+        long = "docker-service-stop-timeout",
+        env = "JOBWRIGHT_DOCKER_SERVICE_STOP_TIMEOUT",
+        value_name = "SECONDS",
+        default_value_t = 2
+    )]
+    pub service_stop_timeout: u32,
+
     /// An existing network that every step joins as well
     #[arg(
         id = "docker_network",
@@ -175,6 +185,7 @@ impl Default for DockerSettings {
             tls_verify: None,
             pull: PullPolicy::default(),
             stop_timeout: 20,
+            service_stop_timeout: 2,
             network: None,
             volumes: Vec::new(),
             ipv6: false,
@@ -195,6 +206,12 @@ impl DockerSettings {
     pub fn grace(&self) -> Duration {
         Duration::from_secs(self.stop_timeout.into())
     }
+
+    /// The same for a service.
+    #[must_use]
+    pub fn service_grace(&self) -> Duration {
+        Duration::from_secs(self.service_stop_timeout.into()).min(self.grace())
+    }
 }
 
 #[cfg(test)]
@@ -212,6 +229,15 @@ mod tests {
     #[test]
     fn what_is_not_said_is_the_default() {
         assert_eq!(Program::parse_from(["x"]).docker, DockerSettings::default());
+    }
+
+    #[test]
+    fn a_service_never_has_more_grace_than_a_step() {
+        let settings = |arguments: &[&str]| Program::parse_from(arguments).docker;
+        assert_eq!(settings(&["x"]).service_grace(), Duration::from_secs(2));
+        assert_eq!(settings(&["x", "--docker-stop-timeout", "0"]).service_grace(), Duration::ZERO);
+        let longer = settings(&["x", "--docker-service-stop-timeout", "9"]);
+        assert_eq!(longer.service_grace(), Duration::from_secs(9));
     }
 
     #[test]

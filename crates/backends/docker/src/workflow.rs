@@ -5,12 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::models::{
-    ContainerSummary, ContainerSummaryStateEnum as State, Ipam, IpamConfig, NetworkCreateRequest,
-    NetworkDisconnectRequest, VolumeCreateRequest,
+    Ipam, IpamConfig, NetworkCreateRequest, NetworkDisconnectRequest, VolumeCreateRequest,
 };
 use bollard::query_parameters::{
-    ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
-    RemoveVolumeOptionsBuilder,
+    ListNetworksOptionsBuilder, ListVolumesOptionsBuilder, RemoveVolumeOptionsBuilder,
 };
 use futures_util::future::join_all;
 use jobwright_backend::{Error, Result, labels};
@@ -18,10 +16,11 @@ use jobwright_model::{Auth, TaskUuid, Workflow};
 use tokio::time::{sleep, timeout};
 
 use crate::Inner;
-use crate::belongings::{IMAGE, WORKSPACE, carries, having, shared_labels, shared_name};
+use crate::belongings::{IMAGE, SERVICE, WORKSPACE, carries, having, shared_labels, shared_name};
 use crate::engine::{Engine, EngineKind};
 use crate::failure;
 use crate::plan::{Made, Plan, Workspace, needs_network, workspace_of};
+use crate::records::{Life, ListedContainer};
 use crate::tasks::{Container, Phase};
 
 /// How often a volume or network that is in use is tried, and the pause after the first time; it doubles.
@@ -151,11 +150,14 @@ impl Inner {
         match self.containers_of(engine, task).await {
             Ok(containers) => {
                 let known = memory.containers();
-                let removals = containers.iter().filter_map(|summary| {
-                    let id = summary.id.clone()?;
-                    let known = known.iter().find(|container| container.id == id).cloned();
-                    let container = known.unwrap_or_else(|| Container::new(id, Phase::Started, None));
-                    Some(async move { self.remove(engine, &container, runs(summary)).await })
+                let removals = containers.iter().map(|listed| {
+                    let known = known.iter().find(|container| container.id == listed.id).cloned();
+                    let container =
+                        known.unwrap_or_else(|| Container::new(listed.id.clone(), Phase::Started, None));
+                    async move {
+                        let grace = self.grace(listed.label(SERVICE).is_some())?;
+                        self.remove(engine, &container, listed.life() == Life::Alive, grace).await
+                    }
                 });
                 problems.extend(join_all(removals).await.into_iter().filter_map(Result::err));
             }
@@ -176,13 +178,8 @@ impl Inner {
         &self,
         engine: &Engine,
         task: &TaskUuid,
-    ) -> Result<Vec<ContainerSummary>> {
-        let options =
-            ListContainersOptionsBuilder::new().all(true).filters(&having(&self.marks(task))).build();
-        let found = engine.quick.list_containers(Some(options)).await;
-        let mut found = found.map_err(|error| engine.error("list containers", &error))?;
-        found.retain(|container| carries(container.labels.as_ref(), &self.marks(task)));
-        Ok(found)
+    ) -> Result<Vec<ListedContainer>> {
+        engine.containers(&self.marks(task)).await
     }
 
     /// Id and names of the task's networks.
@@ -240,10 +237,6 @@ impl Inner {
     fn marks<'a>(&'a self, task: &'a TaskUuid) -> [(&'static str, &'a str); 2] {
         [(labels::OWNER, self.owner.as_str()), (labels::TASK, task.as_str())]
     }
-}
-
-fn runs(container: &ContainerSummary) -> bool {
-    matches!(container.state, Some(State::RUNNING | State::PAUSED | State::RESTARTING))
 }
 
 /// Whoever else joined the network is put out of it; his container is not ours to touch.

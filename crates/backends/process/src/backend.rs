@@ -151,6 +151,7 @@ impl Backend for ProcessBackend {
         Ok(BackendInfo {
             platform: platform(),
             engine: format!("host processes under {}", program.display()),
+            engine_id: machine_id(Path::new("/etc/machine-id")),
         })
     }
 
@@ -312,6 +313,14 @@ async fn matching(workspace: &Path, globs: &Globs, count: usize) -> Result<usize
     Ok(count.saturating_sub(unmatched.len()))
 }
 
+/// This machine's identity, which outlives its restarts; none where nobody gave it one.
+fn machine_id(file: &Path) -> Option<String> {
+    let text = fs::read_to_string(file).ok()?;
+    let id = text.trim();
+    let sound = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    sound.then(|| format!("machine:{id}"))
+}
+
 /// As Go names it.
 fn platform() -> String {
     let arch = match std::env::consts::ARCH {
@@ -320,4 +329,24 @@ fn platform() -> String {
         other => other,
     };
     format!("{}/{arch}", std::env::consts::OS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_whole_machine_id_is_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("machine-id");
+        assert_eq!(machine_id(&file), None);
+        for (text, id) in [
+            ("0123456789abcdef0123456789abcdef\n", Some("machine:0123456789abcdef0123456789abcdef")),
+            ("uninitialized\n", None),
+            ("", None),
+        ] {
+            fs::write(&file, text).unwrap();
+            assert_eq!(machine_id(&file).as_deref(), id, "{text:?}");
+        }
+    }
 }

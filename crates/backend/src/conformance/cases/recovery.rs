@@ -19,6 +19,7 @@ pub(super) fn cases() -> Vec<Case> {
         case!(resuming_what_is_not_there_is_an_error_and_makes_nothing, "woodpecker 80, 81", resume),
         case!(a_fresh_instance_cannot_start_a_step_again, "woodpecker 31", survives),
         case!(a_fresh_instance_runs_the_next_step, "woodpecker 82", survives),
+        case!(a_fresh_instance_names_the_same_engine, ""),
     ]
 }
 
@@ -172,4 +173,11 @@ async fn a_fresh_instance_runs_the_next_step(trial: &Trial<'_>) -> CaseResult {
     task.run(&first).await?;
     let (output, _) = trial.restarted(&task).await.run(&second).await?;
     same_bytes("the output", &output.stdout(), b"by the first\n")
+}
+
+async fn a_fresh_instance_names_the_same_engine(trial: &Trial<'_>) -> CaseResult {
+    let before = trial.backend().load().await?;
+    let after = trial.fixture().fresh().await.load().await?;
+    ensure!(before.engine_id.as_deref() != Some(""), "the engine's identity is empty, which is not none");
+    same("the engine's identity", &after.engine_id, &before.engine_id)
 }

@@ -9,6 +9,7 @@
 pub mod base;
 pub mod podman;
 pub mod proxy;
+pub mod scripted;
 
 use std::path::Path;
 use std::sync::Arc;
