@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use jobwright_model::{Conn, Job, Phase, RunId, Stage, Step, StepType, StepUuid, Timeouts, Workflow};
 
 use crate::finding::{Finding, Report};
-use crate::pipeline::{Pipeline, PipelineJob, Secret, Service};
+use crate::job::{PipelineJob, Service};
+use crate::pipeline::{Pipeline, Secret};
 use crate::secrets::{ResolveSecret, SecretError, SecretSource, to_mask};
 
 /// Where a job's files lie and its commands run when it says nothing. local-ci's default is `/`, where no engine can mount a

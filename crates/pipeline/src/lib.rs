@@ -5,16 +5,21 @@
 
 mod check;
 mod compile;
+mod condition;
 mod dialect;
 mod discover;
+mod files;
 mod finding;
 mod findings;
 mod include;
+mod job;
 mod keys;
 mod load;
 mod overlay;
 mod pipeline;
+mod remote;
 mod render;
+mod retry;
 mod secrets;
 mod source;
 mod text;
@@ -22,12 +27,21 @@ mod yaml;
 
 pub use check::{InvalidVariableName, check_variable_name};
 pub use compile::{CompileContext, DEFAULT_WORKDIR, JOB_LABEL, RUN_LABEL, STAGE_LABEL, Target, compile};
+pub use condition::{Condition, ConditionContext, EvaluationError, InvalidCondition};
 pub use discover::{discover, is_pipeline_file_name};
+pub use files::{Artifacts, Cache, CacheKey, CachePolicy, InvalidCacheKey, KeepWhen};
 pub use finding::{Finding, Report, Severity};
-pub use keys::{JOB_KEYS, Key, PIPELINE_KEYS, SECRET_KEYS, SERVICE_KEYS, Support};
+pub use job::{Concurrency, EnvFile, HostCommands, Network, PipelineJob, Ready, Resources, Service, Variant};
+pub use keys::{
+    ALLOW_FAILURE_KEYS, ARTIFACTS_KEYS, CACHE_KEYS, CONCURRENCY_KEYS, Form, HOOK_KEYS, JOB_KEYS, Key,
+    MATRIX_KEYS, NETWORK_KEYS, PIPELINE_KEYS, READY_KEYS, REMOTE_KEYS, RESOURCES_KEYS, RETRY_KEYS,
+    SECRET_KEYS, SERVICE_KEYS, Support,
+};
 pub use load::{LoadError, Loader};
-pub use pipeline::{Pipeline, PipelineJob, Secret, Service};
+pub use pipeline::{Pipeline, Secret};
+pub use remote::{AccessToken, RemoteProvider};
 pub use render::Look;
+pub use retry::{AllowFailure, Retry, RetryOn};
 pub use secrets::{HostSecrets, ResolveSecret, SecretError, SecretSource};
 pub use source::{FileId, Position, Source, Sources, Span};
 pub use yaml::MAX_BYTES;

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::finding::{Finding, Report};
+use crate::job::{HostCommands, PipelineJob};
+use crate::remote::RemoteProvider;
 use crate::secrets::SecretSource;
 use crate::source::{Source, Sources, Span};
 
@@ -18,50 +19,16 @@ pub struct Pipeline {
     pub variables: BTreeMap<String, String>,
     /// Secrets of every job; a job's own win.
     pub secrets: BTreeMap<String, Secret>,
-    /// The jobs, in the file's order; templates (`.name`) are not among them.
+    /// The jobs, in the file's order; templates (`.name`) are not among them, and every job with a matrix is there as its variants.
     pub jobs: Vec<PipelineJob>,
+    /// Commands on the host before the first job.
+    pub bootstrap: Option<HostCommands>,
+    /// Commands on the host after the last job; never without `bootstrap`.
+    pub cleanup: Option<HostCommands>,
+    /// Where further variables of every job come from; the file's own win.
+    pub remote_provider: Option<RemoteProvider>,
     pub(crate) sources: Arc<Sources>,
     pub(crate) warnings: Vec<Finding>,
-}
-
-/// One job of a pipeline.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PipelineJob {
-    /// Its name, unique in the pipeline.
-    pub name: String,
-    /// The stage it belongs to; one of the pipeline's.
-    pub stage: String,
-    /// The image that its script runs in; a backend without images needs none.
-    pub image: Option<String>,
-    /// The commands, at least one; each runs isolated from the others' comments, `&` and here-documents.
-    pub script: Vec<String>,
-    /// Where the project's files lie and the commands run, an absolute path; [`crate::DEFAULT_WORKDIR`] when not given.
-    pub workdir: Option<String>,
-    /// Its own variables.
-    pub variables: BTreeMap<String, String>,
-    /// Its own secrets.
-    pub secrets: BTreeMap<String, Secret>,
-    /// The longest that the job may take in all; never zero.
-    pub timeout: Option<Duration>,
-    /// The jobs that must have passed before this one begins, none twice.
-    pub needs: Vec<String>,
-    /// What runs beside the script.
-    pub services: Vec<Service>,
-    /// Where the job's name is in the file.
-    pub span: Span,
-}
-
-/// Something that runs in the background while a job's script runs, and is reached by its alias.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Service {
-    /// Its image.
-    pub image: String,
-    /// The name under which the job reaches it: the given one, else the last part of the image's name without tag and digest.
-    pub alias: String,
-    /// Its whole environment; it does not get the job's.
-    pub variables: BTreeMap<String, String>,
-    /// Where it is in the file.
-    pub span: Span,
 }
 
 /// A secret as the file declares it.
@@ -78,6 +45,11 @@ impl Pipeline {
     #[must_use]
     pub fn job(&self, name: &str) -> Option<&PipelineJob> {
         self.jobs.iter().find(|job| job.name == name)
+    }
+
+    /// The jobs that a person means by `name`: the job that is called so, or all variants of the job with a matrix that was.
+    pub fn named(&self, name: &str) -> impl Iterator<Item = &PipelineJob> {
+        self.jobs.iter().filter(move |job| job.name == name || job.base() == name)
     }
 
     /// The file that the pipeline was read from.

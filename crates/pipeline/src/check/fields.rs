@@ -53,6 +53,17 @@ impl<'a> Fields<'a> {
         Self(known)
     }
 
+    /// The keys of the mapping that `field` holds; one that holds something else is reported.
+    pub(super) fn of(field: &Field<'a>, table: &'static [Key], findings: &mut Findings) -> Option<Self> {
+        match field.value.entries() {
+            Some(entries) => Some(Self::read(entries, table, findings)),
+            None => {
+                findings.push(field.wrong());
+                None
+            }
+        }
+    }
+
     /// The key of that name, when it is there.
     pub(super) fn get(&self, name: &str) -> Option<&Field<'a>> {
         self.0.iter().find(|field| field.key.name == name)

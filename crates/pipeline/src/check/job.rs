@@ -1,20 +1,19 @@
 //! The rules for one job (local-ci.md 1.3).
 
-use std::time::Duration;
-
-use jobwright_model::parse_duration;
-
+use crate::check::conditions::Conditions;
 use crate::check::extends::Resolved;
 use crate::check::fields::{Field, Fields};
+use crate::check::matrix::{self, Matrix};
 use crate::check::names::wrong_name;
-use crate::check::service;
+use crate::check::quantities::{duration, flag};
 use crate::check::stages::{Lookup, Stages};
 use crate::check::values::{describe, name, one_or_more, scalar, text};
 use crate::check::variables::Environment;
+use crate::check::{failures, files, hooks, limits, service};
 use crate::finding::Finding;
 use crate::findings::Findings;
+use crate::job::PipelineJob;
 use crate::keys::{self, JOB_KEYS, PIPELINE_KEYS};
-use crate::pipeline::PipelineJob;
 use crate::source::Span;
 use crate::text::shown;
 use crate::yaml::{Entry, Node, Value};
@@ -23,12 +22,18 @@ use crate::yaml::{Entry, Node, Value};
 #[derive(Default)]
 pub(super) struct Read {
     pub(super) job: Option<PipelineJob>,
+    pub(super) matrix: Option<Matrix>,
     pub(super) stage: Option<usize>,
     pub(super) needs: Vec<(String, Span)>,
 }
 
 /// Reads one job.
-pub(super) fn read(job: &Resolved, stages: &Stages, findings: &mut Findings) -> Read {
+pub(super) fn read(
+    job: &Resolved,
+    stages: &Stages,
+    conditions: &mut Conditions,
+    findings: &mut Findings,
+) -> Read {
     let entry = &job.entry;
     if let Some(why) = wrong_name(&entry.key) {
         findings.push(Finding::error(entry.key_span, format!("the name of this job {why}")));
@@ -40,26 +45,67 @@ pub(super) fn read(job: &Resolved, stages: &Stages, findings: &mut Findings) -> 
     let fields = Fields::read(entries, JOB_KEYS, findings);
     let stage = stage(job, &fields, stages, findings);
     let needs = needs(fields.get("needs"), findings);
-    let script = script(job, &fields, findings);
-    let environment = Environment::read(&fields, findings);
-    let image = fields.get("image").and_then(|field| service::image_of(field, findings));
-    let workdir = fields.get("workdir").and_then(|field| workdir(field, findings));
-    let timeout = fields.get("timeout").and_then(|field| timeout(field, findings));
+    let matrix = fields.get("matrix").and_then(|field| matrix::read(&entry.key, field, findings));
+    let name = stage.and_then(|stage| stages.names.get(stage)).cloned();
+    let read = body(job, &fields, conditions, findings);
+    let job = name.map(|stage| PipelineJob {
+        stage,
+        needs: needs.iter().map(|(name, _)| name.clone()).collect(),
+        ..read
+    });
+    Read { job, matrix, stage, needs }
+}
+
+/// All keys but for `stage`, `needs` and `matrix`.
+fn body(
+    job: &Resolved,
+    fields: &Fields<'_>,
+    conditions: &mut Conditions,
+    findings: &mut Findings,
+) -> PipelineJob {
+    let base = &job.entry.key;
+    let script = script(job, fields, findings);
+    let after_script = fields.get("after_script").map(|field| list_of_commands(field, findings));
+    let environment = Environment::read(fields, findings);
     let services = service::read_all(fields.get("services"), findings);
-    let job = stage.and_then(|stage| stages.names.get(stage)).map(|stage| PipelineJob {
-        name: entry.key.clone(),
-        stage: stage.clone(),
-        image,
+    let network = fields.get("network").and_then(|field| limits::network(field, findings));
+    service::check_network(&services, network.unwrap_or_default(), findings);
+    let (bootstrap, cleanup) = hooks::read_pair(fields, "job_bootstrap", "job_cleanup", findings);
+    PipelineJob {
+        name: base.clone(),
+        variant: None,
+        stage: String::new(),
+        image: fields.get("image").and_then(|field| service::image_of(field, findings)),
         script,
-        workdir,
+        after_script: after_script.unwrap_or_default(),
+        workdir: fields.get("workdir").and_then(|field| workdir(field, findings)),
         variables: environment.variables,
         secrets: environment.secrets,
-        timeout,
-        needs: needs.iter().map(|(name, _)| name.clone()).collect(),
+        env_files: files::env_files(fields.get("env_file"), findings),
+        timeout: fields.get("timeout").and_then(|field| duration(field, findings)),
+        silence_timeout: fields.get("silence_timeout").and_then(|field| duration(field, findings)),
+        needs: Vec::new(),
         services,
-        span: entry.key_span,
-    });
-    Read { job, stage, needs }
+        caches: files::caches(fields.get("cache"), findings),
+        artifacts: files::artifacts(fields.get("artifacts"), findings),
+        bootstrap,
+        cleanup,
+        detached: fields.get("parallel").and_then(|field| flag(field, findings)).unwrap_or_default(),
+        network: network.unwrap_or_default(),
+        retry: fields.get("retry").and_then(|field| failures::retry(field, findings)).unwrap_or_default(),
+        allow_failure: fields
+            .get("allow_failure")
+            .and_then(|field| failures::allow_failure(field, findings))
+            .unwrap_or_default(),
+        condition: fields.get("if").and_then(|field| conditions.read(field, findings)),
+        resources: fields
+            .get("resources")
+            .and_then(|field| limits::resources(field, findings))
+            .unwrap_or_default(),
+        concurrency: fields.get("concurrency").and_then(|field| limits::concurrency(field, base, findings)),
+        backend: fields.get("backend").and_then(|field| backend(field, findings)),
+        span: job.entry.key_span,
+    }
 }
 
 /// Whatever is not one of the file's own keys is taken for a job; what does not look like one may be a misspelt key.
@@ -109,14 +155,24 @@ fn script(job: &Resolved, fields: &Fields<'_>, findings: &mut Findings) -> Vec<S
         findings.push_missing(job, "script", "add `script:` with a list of commands".to_owned());
         return Vec::new();
     };
-    let items = one_or_more(field, findings);
-    if items.is_empty() && matches!(field.value.value(), Value::Sequence(_)) {
-        findings.push(Finding::error(
-            field.place(),
-            "`script` must have at least one command, found an empty list",
-        ));
+    commands(field, findings)
+}
+
+/// At least one command.
+pub(super) fn commands(field: &Field<'_>, findings: &mut Findings) -> Vec<String> {
+    if matches!(field.value.value(), Value::Sequence(items) if items.is_empty()) {
+        let message = format!("`{}` must have at least one command, found an empty list", field.key.name);
+        findings.push(Finding::error(field.place(), message));
     }
-    items.iter().filter_map(|item| command(item, findings)).collect()
+    list_of_commands(field, findings)
+}
+
+fn list_of_commands(field: &Field<'_>, findings: &mut Findings) -> Vec<String> {
+    one_or_more(field, findings).iter().filter_map(|item| command(item, findings)).collect()
+}
+
+fn backend(field: &Field<'_>, findings: &mut Findings) -> Option<String> {
+    name(field.value, || Finding { span: field.place(), ..field.wrong() }, findings).map(str::to_owned)
 }
 
 fn command(item: &Node, findings: &mut Findings) -> Option<String> {
@@ -148,17 +204,6 @@ fn workdir(field: &Field<'_>, findings: &mut Findings) -> Option<String> {
         return None;
     }
     Some(format!("/{}", parts.join("/")))
-}
-
-/// `0` means no limit.
-fn timeout(field: &Field<'_>, findings: &mut Findings) -> Option<Duration> {
-    match scalar(field.value).map(|scalar| parse_duration(&scalar.text)) {
-        Some(Ok(duration)) => (!duration.is_zero()).then_some(duration),
-        _ => {
-            findings.push(field.wrong());
-            None
-        }
-    }
 }
 
 fn needs(field: Option<&Field<'_>>, findings: &mut Findings) -> Vec<(String, Span)> {

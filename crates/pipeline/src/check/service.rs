@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use crate::check::fields::{Field, Fields};
 use crate::check::names::is_alias;
+use crate::check::quantities::duration;
 use crate::check::values::{describe, scalar, text};
 use crate::check::variables::Environment;
 use crate::finding::Finding;
 use crate::findings::Findings;
-use crate::keys::SERVICE_KEYS;
-use crate::pipeline::Service;
+use crate::job::{Network, Ready, Service};
+use crate::keys::{READY_KEYS, SERVICE_KEYS};
 use crate::source::Span;
 use crate::text::shown;
 use crate::yaml::{Node, Value};
@@ -39,11 +40,12 @@ fn read(item: &Node, findings: &mut Findings) -> Option<Service> {
                 findings.push(Finding::error(item.span, message));
                 return None;
             };
-            service(image, None, Environment::default(), item.span, findings)
+            service(image, None, Environment::default(), Ready::default(), item.span, findings)
         }
         Value::Mapping(entries) => {
             let fields = Fields::read(entries, SERVICE_KEYS, findings);
             let environment = Environment::read(&fields, findings);
+            let ready = fields.get("ready").and_then(|field| ready(field, findings)).unwrap_or_default();
             let Some(image) = fields.get("image") else {
                 findings.push(Finding::error(item.span, "this service has no `image`"));
                 return None;
@@ -53,7 +55,7 @@ fn read(item: &Node, findings: &mut Findings) -> Option<Service> {
                 Some(alias) => Some((text(alias, findings)?, alias.value.span)),
                 None => None,
             };
-            service(image, alias, environment, item.span, findings)
+            service(image, alias, environment, ready, item.span, findings)
         }
         Value::Sequence(_) => {
             let message =
@@ -68,6 +70,7 @@ fn service(
     image: String,
     alias: Option<(&str, Span)>,
     environment: Environment,
+    ready: Ready,
     span: Span,
     findings: &mut Findings,
 ) -> Option<Service> {
@@ -78,7 +81,22 @@ fn service(
             .push(Finding::error(place, message).help("use letters, digits, `_`, `.` and `-`; set `alias`"));
         return None;
     }
-    Some(Service { alias: alias.to_owned(), image, variables: environment.variables, span })
+    Some(Service { alias: alias.to_owned(), image, variables: environment.variables, ready, span })
+}
+
+fn ready(field: &Field<'_>, findings: &mut Findings) -> Option<Ready> {
+    let fields = Fields::of(field, READY_KEYS, findings)?;
+    let command = fields.get("command").and_then(|field| text(field, findings)).map(str::to_owned);
+    let timeout = fields.get("timeout").and_then(|field| duration(field, findings));
+    Some(Ready { command, timeout: timeout.unwrap_or(Ready::DEFAULT_TIMEOUT) })
+}
+
+/// Services have a network of their own with the job, which a job on the host's network is not in.
+pub(super) fn check_network(services: &[Service], network: Network, findings: &mut Findings) {
+    if let (Some(first), true) = (services.first(), network.host_mode) {
+        let finding = Finding::error(first.span, "a job with `network.host_mode` cannot have services");
+        findings.push(finding.help("take `host_mode` out, or the services"));
+    }
 }
 
 /// The last part of the image's path, without tag and digest.

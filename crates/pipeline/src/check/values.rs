@@ -3,6 +3,7 @@
 use crate::check::fields::Field;
 use crate::finding::Finding;
 use crate::findings::Findings;
+use crate::keys;
 use crate::text::shown;
 use crate::yaml::{Node, Scalar, Value};
 
@@ -75,4 +76,19 @@ pub(super) fn one_or_more<'a>(field: &Field<'a>, findings: &mut Findings) -> &'a
             &[]
         }
     }
+}
+
+/// One of the `words`, as what it stands for; any other text gets the nearest word as help.
+pub(super) fn word<T: Copy>(
+    field: &Field<'_>,
+    words: &[(&'static str, T)],
+    findings: &mut Findings,
+) -> Option<T> {
+    let given = scalar(field.value).map(|scalar| scalar.text.as_str());
+    let found = given.and_then(|given| words.iter().find(|(word, _)| *word == given));
+    if found.is_none() {
+        let nearest = keys::nearest(given.unwrap_or_default(), words.iter().map(|(word, _)| *word));
+        findings.push(field.wrong().maybe_help(nearest.map(|word| format!("did you mean `{word}`?"))));
+    }
+    found.map(|(_, meaning)| *meaning)
 }

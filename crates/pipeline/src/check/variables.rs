@@ -11,6 +11,7 @@ use crate::findings::Findings;
 use crate::keys::{self, SECRET_KEYS};
 use crate::pipeline::Secret;
 use crate::secrets::SecretSource;
+use crate::source::Span;
 use crate::text::shown;
 use crate::yaml::{Entry, Node, Value};
 
@@ -91,11 +92,23 @@ fn variable(entry: &Entry, findings: &mut Findings) -> Option<String> {
 }
 
 fn secret(entry: &Entry, findings: &mut Findings) -> Option<Secret> {
+    let whose = format!("the secret `{}`", shown(&entry.key));
     let Value::Mapping(sources) = entry.value.value() else {
         findings.hide(entry.value.span);
-        findings.push(no_source(entry, describe_kind(&entry.value)));
+        findings.push(no_source(&whose, entry.key_span, describe_kind(&entry.value)));
         return None;
     };
+    let span = entry.key_span;
+    source(sources, span, &whose, findings).map(|source| Secret { source, span })
+}
+
+/// The one source that a mapping names; `whose` says of what, at `span`.
+pub(super) fn source(
+    sources: &[Entry],
+    span: Span,
+    whose: &str,
+    findings: &mut Findings,
+) -> Option<SecretSource> {
     let mut found = Vec::new();
     for source in sources {
         match keys::find(SECRET_KEYS, &source.key) {
@@ -107,26 +120,23 @@ fn secret(entry: &Entry, findings: &mut Findings) -> Option<Secret> {
             }
         }
     }
-    let span = entry.key_span;
     match (found.len(), sources.len()) {
-        (1, 1) => found.pop().map(|source| Secret { source, span }),
+        (1, 1) => found.pop(),
         (_, 0) => {
-            findings.push(no_source(entry, "an empty mapping"));
+            findings.push(no_source(whose, span, "an empty mapping"));
             None
         }
         (2, 2) => {
-            let message = format!("the secret `{}` has two sources", shown(&entry.key));
-            findings.push(Finding::error(span, message).help("keep `env` or `file`"));
+            findings
+                .push(Finding::error(span, format!("{whose} has two sources")).help("keep `env` or `file`"));
             None
         }
         _ => None,
     }
 }
 
-fn no_source(entry: &Entry, found: &str) -> Finding {
-    let message =
-        format!("the secret `{}` must say where its value comes from, found {found}", shown(&entry.key));
-    Finding::error(entry.key_span, message)
+fn no_source(whose: &str, span: Span, found: &str) -> Finding {
+    Finding::error(span, format!("{whose} must say where its value comes from, found {found}"))
         .help("write `{env: VARIABLE}` or `{file: PATH}`; a value has no place in the file")
 }
 

@@ -43,6 +43,8 @@ pub(crate) struct Scalar {
     pub(crate) text: String,
     /// Whether it was written without quotes, so that `1`, `true` and nothing at all are not texts to YAML.
     pub(crate) plain: bool,
+    /// Where the text begins in the file, when it stands there as it is: on one line, without escapes.
+    pub(crate) verbatim_at: Option<usize>,
 }
 
 /// One key of a mapping with its value.

@@ -119,7 +119,9 @@ impl<'a> Builder<'a> {
                 }
                 let plain = style == ScalarStyle::Plain && tag.is_none();
                 let text = if plain && span.start == span.end { String::new() } else { text.into_owned() };
-                let node = Node::new(Value::Scalar(Scalar { text, plain }), self.trimmed(span));
+                let verbatim_at = self.verbatim_at(&text, span);
+                let scalar = Scalar { text, plain, verbatim_at };
+                let node = Node::new(Value::Scalar(scalar), self.trimmed(span));
                 self.place(node, anchor)?;
             }
             Event::SequenceStart(_, anchor, _) => self.begin(anchor, span, Kind::Sequence(Vec::new()))?,
@@ -218,6 +220,13 @@ impl<'a> Builder<'a> {
     fn trimmed(&self, span: Span) -> Span {
         let text = self.source.text().get(span.start..span.end).unwrap_or_default();
         self.source.span(span.start, span.start + text.trim_end().len())
+    }
+
+    /// Where `text` begins within `span`, when it stands there as it is, with a quote around it or without.
+    fn verbatim_at(&self, text: &str, span: Span) -> Option<usize> {
+        let written = &self.source.text()[span.start..span.end];
+        let at = if written.starts_with(['"', '\'']) { 1 } else { 0 };
+        written.get(at..).is_some_and(|written| written.starts_with(text)).then_some(span.start + at)
     }
 
     /// Texts know their places in bytes; a place without them would be the start of the file.

@@ -1,0 +1,136 @@
+//! The keys of a pipeline file as data: the checker looks keys up here, and so do the documentation and the schema. Not for the
+//! rules about their values.
+
+mod tables;
+
+pub use tables::{
+    ALLOW_FAILURE_KEYS, ARTIFACTS_KEYS, CACHE_KEYS, CONCURRENCY_KEYS, HOOK_KEYS, JOB_KEYS, MATRIX_KEYS,
+    NETWORK_KEYS, PIPELINE_KEYS, READY_KEYS, REMOTE_KEYS, RESOURCES_KEYS, RETRY_KEYS, SECRET_KEYS,
+    SERVICE_KEYS,
+};
+
+/// Whether a key does anything yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Support {
+    /// It does.
+    Now,
+    /// It is part of the language, but this version cannot honour it: a file that uses it is refused rather than run without it.
+    Later,
+}
+
+/// One key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key {
+    /// How it is written.
+    pub name: &'static str,
+    /// Whether it does anything yet.
+    pub support: Support,
+    /// What it holds, a noun phrase that fits after "must be".
+    pub holds: &'static str,
+    /// What it is for, a sentence or more.
+    pub about: &'static str,
+    /// What it holds, for machines.
+    pub form: Form,
+}
+
+/// The form of a value, as far as a schema can tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// A text; a number or truth value counts as the text that is written.
+    Text,
+    /// A text that YAML takes for one.
+    Name,
+    /// `true` or `false`.
+    Flag,
+    /// A whole number from the first to the second.
+    Whole(u32, u32),
+    /// A duration such as `1h30m`, or whole seconds.
+    Duration,
+    /// A duration such as `1h30m`, or whole minutes.
+    Minutes,
+    /// A number of processors.
+    Cores,
+    /// A number of bytes.
+    Size,
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// A list of values.
+    List(&'static Form),
+    /// A value or a list of values.
+    OneOrMore(&'static Form),
+    /// A mapping of any names to values.
+    Map(&'static Form),
+    /// A mapping of names to texts of any kind, nothing included.
+    Variables,
+    /// A mapping with these keys.
+    Fields(&'static [Key]),
+    /// Any of these.
+    Either(&'static [Form]),
+}
+
+/// The key `name` of `table`.
+pub(crate) fn find<'a>(table: &'a [Key], name: &str) -> Option<&'a Key> {
+    table.iter().find(|key| key.name == name)
+}
+
+/// The longest word in bytes that a suggestion is looked for; comparing costs the product of two lengths.
+const LONGEST_WORD: usize = 100;
+
+/// Of `candidates` the one that `word` was probably meant to be: at most a quarter of its letters differ, whatever their case.
+pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if word.len() > LONGEST_WORD {
+        return None;
+    }
+    let word = word.to_lowercase();
+    let most = (word.chars().count() / 4).max(1);
+    let length = word.chars().count();
+    let measured = candidates
+        .into_iter()
+        .filter(|candidate| candidate.len().abs_diff(word.len()) <= most * 4)
+        .map(|candidate| (strsim::damerau_levenshtein(&word, &candidate.to_lowercase()), candidate));
+    let near = measured.filter(|(distance, _)| *distance <= most && *distance < length);
+    near.min_by_key(|(distance, _)| *distance).map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_key_is_suggested_only_when_it_is_near() {
+        let keys = || JOB_KEYS.iter().map(|key| key.name);
+        assert_eq!(nearest("scripts", keys()), Some("script"));
+        assert_eq!(nearest("Varaibles", keys()), Some("variables"));
+        assert_eq!(nearest("sevices", keys()), Some("services"));
+        assert_eq!(nearest("only", keys()), None);
+        assert_eq!(nearest("before_script", keys()), None);
+        assert_eq!(nearest("", keys()), None);
+        assert_eq!(nearest("a", ["b"]), None);
+    }
+
+    #[test]
+    fn no_table_has_a_key_twice() {
+        let tables = [
+            PIPELINE_KEYS,
+            JOB_KEYS,
+            SERVICE_KEYS,
+            SECRET_KEYS,
+            ALLOW_FAILURE_KEYS,
+            ARTIFACTS_KEYS,
+            CACHE_KEYS,
+            CONCURRENCY_KEYS,
+            HOOK_KEYS,
+            MATRIX_KEYS,
+            NETWORK_KEYS,
+            READY_KEYS,
+            REMOTE_KEYS,
+            RESOURCES_KEYS,
+            RETRY_KEYS,
+        ];
+        for table in tables {
+            for (at, key) in table.iter().enumerate() {
+                assert!(table[..at].iter().all(|other| other.name != key.name), "{}", key.name);
+            }
+        }
+    }
+}
