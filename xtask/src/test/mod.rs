@@ -24,9 +24,6 @@ pub(crate) struct Options {
     /// Install what the tests need with apt-get, and start engines and registries for their time (as root, on Debian).
     #[arg(long)]
     provision: bool,
-    /// Run the suites too that take many minutes (the conformance suite on Podman).
-    #[arg(long)]
-    slow: bool,
     /// Fuzz the parsers too, for a bounded time.
     #[arg(long)]
     fuzz: bool,
@@ -64,8 +61,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let tally = Tally { skipped: provisioned.missing.clone(), ..Tally::default() };
         summary.rows.push(Row { suite: "machine", tally, took: provisioned.took });
     }
-    let mut environment = provisioned.environment.clone();
-    environment.extend(options.slow.then(|| ("JOBWRIGHT_TEST_SLOW".to_owned(), "1".to_owned())));
+    let environment = provisioned.environment.clone();
     let left_before = leftovers::before(&environment);
     let setting = Setting { logs, environment, fuzz: options.fuzz, left_before };
     for suite in chosen {

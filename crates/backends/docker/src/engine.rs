@@ -24,8 +24,10 @@ use crate::settings::DockerSettings;
 
 /// The oldest API version that has what we use.
 const OLDEST_API: (usize, usize) = (1, 41);
-/// How long the first answer of an engine may take.
+/// How long an engine may take to say that it is there.
 const FIRST_ANSWER: Duration = Duration::from_secs(5);
+/// How long it may take to say what it is: Podman asks the package manager first, which takes seconds on a busy machine.
+const INTRODUCTION: Duration = Duration::from_secs(30);
 /// How long any call may take that neither waits for a step nor moves much data.
 const ANSWER: Duration = Duration::from_secs(120);
 /// For calls that end when a step does: a year.
@@ -80,35 +82,51 @@ impl Engine {
         let place =
             Place::find(settings, &|name| std::env::var(name).ok(), &|path| path.exists()).map_err(gone)?;
         let client = place.open().map_err(gone)?;
-        // Together, because Podman takes its time for both. What `info` does not tell is done without.
-        let about = timeout(FIRST_ANSWER, get::<EngineRecord>(&client, "/info".to_owned()));
-        let (hello, about) = tokio::join!(timeout(FIRST_ANSWER, client.version()), about);
-        let about = about.ok().and_then(Result::ok).unwrap_or_default();
-        let version = match hello {
-            Ok(Ok(version)) => version,
-            Ok(Err(error)) => return Err(gone(format!("{}: {}", place.host, failure::words(&error)))),
-            Err(_) => {
-                return Err(gone(format!("{}: no answer within {} s", place.host, FIRST_ANSWER.as_secs())));
+        let silent =
+            |limit: Duration| gone(format!("{}: no answer within {} s", place.host, limit.as_secs()));
+        let broken = |error| gone(format!("{}: {}", place.host, failure::words(&error)));
+        // The only call that one of the two knows and the other does not. Whatever is answered, somebody is there.
+        let ping = timeout(FIRST_ANSWER, fetch(&client, "/libpod/_ping".to_owned())).await;
+        let kind = match ping.map_err(|_| silent(FIRST_ANSWER))? {
+            Ok(_) => EngineKind::Podman,
+            Err(error) if failure::status(&error).is_some() => EngineKind::Docker,
+            Err(error) => return Err(broken(error)),
+        };
+        let about = async {
+            let about = timeout(INTRODUCTION, get::<EngineRecord>(&client, "/info".to_owned())).await;
+            about.map_err(|_| silent(INTRODUCTION))?.map_err(broken)
+        };
+        let (about, version) = match kind {
+            // Its `version` takes longer than its `info`, and says nothing more but its API version.
+            EngineKind::Podman => {
+                let about = about.await?;
+                let api = podman_api(about.server_version.as_deref().unwrap_or_default());
+                (about, Some(api.to_owned()))
+            }
+            EngineKind::Docker => {
+                let version = timeout(INTRODUCTION, client.version());
+                let (about, version) = tokio::join!(about, version);
+                (about?, version.map_err(|_| silent(INTRODUCTION))?.map_err(broken)?.api_version)
             }
         };
-        let components = version.components.unwrap_or_default();
-        let podman = components.iter().any(|component| component.name.contains("Podman"));
-        let kind = if podman { EngineKind::Podman } else { EngineKind::Docker };
-        let api = place.api_version(version.api_version.as_deref(), kind)?;
+        let api = place.api_version(version.as_deref(), kind)?;
         let prefix = format!("/v{api}");
         let speak = |timeout| {
             let prefix = prefix.clone();
             client.clone().with_timeout(timeout).with_request_modifier(move |request| adapt(request, &prefix))
         };
-        let name = if podman { "Podman" } else { "Docker" };
+        let name = match kind {
+            EngineKind::Docker => "Docker",
+            EngineKind::Podman => "Podman",
+        };
         Ok(Self {
             quick: speak(ANSWER),
             patient: speak(PATIENCE),
             kind,
-            title: format!("{name} {}", version.version.unwrap_or_default()),
-            platform: platform(version.os.as_deref(), version.arch.as_deref()),
+            title: format!("{name} {}", about.server_version.as_deref().unwrap_or_default()),
+            platform: platform(about.os_type.as_deref(), about.architecture.as_deref()),
             identity: identity(kind, &about),
-            tells_oom: !podman || about.cgroup_version.as_deref() == Some("2"),
+            tells_oom: kind == EngineKind::Docker || about.cgroup_version.as_deref() == Some("2"),
             plain: client.clone().with_timeout(ANSWER),
             prefix,
         })
@@ -174,6 +192,11 @@ impl Engine {
 
 /// What an engine answers to a GET, read into a type of ours.
 async fn get<T: DeserializeOwned>(client: &Client, path: String) -> Result<T, EngineError> {
+    Ok(serde_json::from_slice(&fetch(client, path).await?)?)
+}
+
+/// What an engine answers to a GET.
+async fn fetch(client: &Client, path: String) -> Result<Vec<u8>, EngineError> {
     let body = async {
         // The body of this one is handed on as it comes.
         let mut pieces = to_path(client, path).export_container("any");
@@ -183,8 +206,7 @@ async fn get<T: DeserializeOwned>(client: &Client, path: String) -> Result<T, En
         }
         Ok(body)
     };
-    let body = timeout(ANSWER, body).await.unwrap_or(Err(EngineError::RequestTimeoutError))?;
-    Ok(serde_json::from_slice(&body)?)
+    timeout(ANSWER, body).await.unwrap_or(Err(EngineError::RequestTimeoutError))
 }
 
 /// A client that asks for `path`, whatever it is told to ask for.
@@ -199,6 +221,12 @@ fn to_path(client: &Client, path: String) -> Client {
         }
         request
     })
+}
+
+/// What a version of Podman speaks of Docker's API.
+fn podman_api(version: &str) -> &'static str {
+    let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
+    if major.is_some_and(|major| major >= 4) { "1.41" } else { "1.40" }
 }
 
 /// Docker has an id of its own, Podman makes up a new one for every answer; its host and the folder that it keeps its
@@ -384,7 +412,7 @@ mod tests {
             id: Some(id.to_owned()),
             name: Some(name.to_owned()),
             docker_root_dir: Some(root.to_owned()),
-            cgroup_version: None,
+            ..EngineRecord::default()
         };
         let docker = identity(EngineKind::Docker, &about("CBYW:MFVL", "vm", "/var/lib/docker"));
         assert_eq!(docker.as_deref(), Some("docker:CBYW:MFVL"));
@@ -394,6 +422,17 @@ mod tests {
         assert_eq!(podman("0bbaea27"), podman("d67d2e16"));
         assert_eq!(identity(EngineKind::Docker, &about("", "vm", "/var/lib/docker")), None);
         assert_eq!(identity(EngineKind::Podman, &EngineRecord::default()), None);
+    }
+
+    #[test]
+    fn podman_before_version_4_is_too_old() {
+        let place = Place { host: String::new(), certificates: None, pinned: None };
+        let speaks = |podman| place.api_version(Some(podman_api(podman)), EngineKind::Podman);
+        assert_eq!(speaks("4.3.1").unwrap(), "1.41");
+        assert_eq!(speaks("5.4.0-dev").unwrap(), "1.41");
+        for version in ["3.4.4", "", "new"] {
+            assert!(speaks(version).is_err(), "{version:?}");
+        }
     }
 
     #[test]

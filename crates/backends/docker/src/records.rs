@@ -151,6 +151,10 @@ pub(crate) struct EngineRecord {
     /// Where it keeps what it has.
     pub(crate) docker_root_dir: Option<String>,
     pub(crate) cgroup_version: Option<String>,
+    pub(crate) server_version: Option<String>,
+    #[serde(rename = "OSType")]
+    pub(crate) os_type: Option<String>,
+    pub(crate) architecture: Option<String>,
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use bollard::query_parameters::RemoveContainerOptionsBuilder;
 use futures_util::{StreamExt, stream};
 use jobwright_backend::{Backend, Error, ExecRequest, ImageProblem, LogPosition, TerminalSize, labels};
 use jobwright_docker::{DockerSettings, PullPolicy};
-use jobwright_model::{Conn, ExitStatus, HostAlias, Stage, Step, StepUuid, TaskUuid, Workflow};
+use jobwright_model::{Conn, ExitStatus, HostAlias, Stage, Step, StepType, StepUuid, TaskUuid, Workflow};
 use serde_json::json;
 
 use tokio::io::AsyncWriteExt;
@@ -113,6 +113,31 @@ on_every_engine! {
             seen.push_str(&String::from_utf8_lossy(&chunk.bytes));
         }
         assert!(seen.contains("cleaned"), "{seen}");
+        bench.done().await;
+    }
+
+    /// Process 1 of a container does not get a SIGTERM that it has no handler for: only force ends this one.
+    // covers: woodpecker 53
+    async fn a_service_that_hears_no_signal_does_not_hold_the_workflow_s_end_up(engine: &Engine) {
+        let settings = DockerSettings { stop_timeout: 60, ..engine.settings() };
+        let mut bench = Bench::with(engine, settings.clone());
+        let service = |name: &str| {
+            let mut service = Step::new(name, StepUuid::random());
+            service.kind = StepType::Service;
+            service.image = IMAGE.to_owned();
+            service.entrypoint = vec!["/bin/sleep".to_owned(), "1000".to_owned()];
+            service
+        };
+        let (by_itself, with_the_rest) = (service("one"), service("other"));
+        bench.set_up(&[&by_itself, &with_the_rest]).await;
+        bench.docker.start_step(&by_itself, &bench.task).await.unwrap();
+        bench.docker.start_step(&with_the_rest, &bench.task).await.unwrap();
+        let begun = Instant::now();
+        bench.docker.destroy_step(&by_itself, &bench.task).await.unwrap();
+        // A new instance knows from the engine alone which one is a service.
+        let fresh = jobwright_docker::Docker::new(Some(settings), bench.owner.clone());
+        fresh.destroy_workflow(&bench.workflow, &bench.task).await.unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
         bench.done().await;
     }
 

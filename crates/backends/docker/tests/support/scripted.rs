@@ -80,9 +80,10 @@ async fn answer(mut client: UnixStream, script: Arc<Mutex<Script>>, list: Value)
     let head = String::from_utf8_lossy(&head).into_owned();
     let path = head.split(' ').nth(1).unwrap_or_default();
     let (body, ends) = match path {
-        _ if path.ends_with("/version") => (json(&version()), true),
         _ if path.ends_with("/_ping") => (b"OK".to_vec(), true),
-        _ if path.ends_with("/info") => (json(&json!({ "Name": "vm", "DockerRootDir": "/r" })), true),
+        _ if path.ends_with("/info") => {
+            (json(&json!({ "Name": "vm", "DockerRootDir": "/r", "ServerVersion": "4.3.1" })), true)
+        }
         _ if path.contains("/containers/json?") => (json(&list), true),
         _ if path.ends_with("/containers/c1/json") => (json(&next_state(&script)), true),
         _ if path.contains("/containers/c1/wait") => (Vec::new(), false),
@@ -99,11 +100,6 @@ async fn answer(mut client: UnixStream, script: Arc<Mutex<Script>>, list: Value)
     if client.write_all(&[head.as_bytes(), &body].concat()).await.is_ok() && !ends {
         pending::<()>().await;
     }
-}
-
-fn version() -> Value {
-    json!({ "Components": [{ "Name": "Podman Engine", "Version": "4.3.1" }],
-            "Version": "4.3.1", "ApiVersion": "1.41", "Os": "linux", "Arch": "amd64" })
 }
 
 fn next_state(script: &Mutex<Script>) -> Value {
