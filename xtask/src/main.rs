@@ -7,6 +7,7 @@ mod interfaces;
 mod layers;
 mod readme;
 mod repository;
+mod schema;
 mod test;
 
 use std::process::ExitCode;
@@ -25,6 +26,8 @@ enum Command {
     Interfaces(interfaces::Options),
     /// Checks which crate knows what.
     Layers,
+    /// Writes the JSON schema of pipeline files.
+    Schema(schema::Options),
     /// Measures what is promised of speed, against bare loops in the same run.
     Bench(bench::Options),
 }
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
         Command::Checklist(options) => checklist::run(&options),
         Command::Interfaces(options) => interfaces::run(&options),
         Command::Layers => layers::run(),
+        Command::Schema(options) => schema::run(&options),
         Command::Bench(options) => bench::run(&options),
     };
     match outcome {

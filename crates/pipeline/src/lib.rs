@@ -8,6 +8,7 @@ mod compile;
 mod condition;
 mod dialect;
 mod discover;
+mod env_file;
 mod files;
 mod finding;
 mod findings;
@@ -20,15 +21,20 @@ mod pipeline;
 mod remote;
 mod render;
 mod retry;
+mod schema;
 mod secrets;
 mod source;
 mod text;
 mod yaml;
 
 pub use check::{InvalidVariableName, check_variable_name};
-pub use compile::{CompileContext, DEFAULT_WORKDIR, JOB_LABEL, RUN_LABEL, STAGE_LABEL, Target, compile};
+pub use compile::{
+    CompileContext, DEFAULT_WORKDIR, HOST_BACKEND, JOB_LABEL, RUN_LABEL, STAGE_LABEL, Target, compile,
+    visible_variables,
+};
 pub use condition::{Condition, ConditionContext, EvaluationError, InvalidCondition};
 pub use discover::{discover, is_pipeline_file_name};
+pub use env_file::{InvalidEnvFile, parse as parse_env_file};
 pub use files::{Artifacts, Cache, CacheKey, CachePolicy, InvalidCacheKey, KeepWhen};
 pub use finding::{Finding, Report, Severity};
 pub use job::{Concurrency, EnvFile, HostCommands, Network, PipelineJob, Ready, Resources, Service, Variant};
@@ -39,9 +45,10 @@ pub use keys::{
 };
 pub use load::{LoadError, Loader};
 pub use pipeline::{Pipeline, Secret};
-pub use remote::{AccessToken, RemoteProvider};
+pub use remote::{AccessToken, RemoteProvider, RemoteVariable};
 pub use render::Look;
 pub use retry::{AllowFailure, Retry, RetryOn};
+pub use schema::schema;
 pub use secrets::{HostSecrets, ResolveSecret, SecretError, SecretSource};
 pub use source::{FileId, Position, Source, Sources, Span};
 pub use yaml::MAX_BYTES;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::finding::{Finding, Report};
 use crate::job::{HostCommands, PipelineJob};
-use crate::remote::RemoteProvider;
+use crate::remote::{RemoteProvider, RemoteVariable};
 use crate::secrets::SecretSource;
 use crate::source::{Source, Sources, Span};
 
@@ -27,6 +27,8 @@ pub struct Pipeline {
     pub cleanup: Option<HostCommands>,
     /// Where further variables of every job come from; the file's own win.
     pub remote_provider: Option<RemoteProvider>,
+    /// What it gave: empty until whoever runs the pipeline has asked it.
+    pub remote_variables: BTreeMap<String, RemoteVariable>,
     pub(crate) sources: Arc<Sources>,
     pub(crate) warnings: Vec<Finding>,
 }

@@ -1,5 +1,7 @@
 //! A server that has further variables for every job, as the file declares it. Not for asking it.
 
+use std::fmt;
+
 use jobwright_model::Secret;
 
 use crate::secrets::SecretSource;
@@ -25,4 +27,20 @@ pub enum AccessToken {
     From(SecretSource),
     /// It stands in the file, as local-ci allows.
     Literal(Secret),
+}
+
+/// A variable that the server gave.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RemoteVariable {
+    /// Its value.
+    pub value: String,
+    /// Whether it is a secret.
+    pub masked: bool,
+}
+
+/// Without the value.
+impl fmt::Debug for RemoteVariable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RemoteVariable").field("masked", &self.masked).finish_non_exhaustive()
+    }
 }

@@ -33,7 +33,7 @@ pub enum SecretError {
         reason: std::io::Error,
     },
     /// The value cannot be the value of an environment variable: not UTF-8, a NUL byte inside, or too long.
-    #[error("the file `{}` cannot be a variable's value: {reason}", path.display())]
+    #[error("the file `{}` cannot be used: {reason}", path.display())]
     Unusable {
         /// Which file.
         path: PathBuf,
@@ -42,13 +42,22 @@ pub enum SecretError {
     },
 }
 
-/// Gives the value of a secret.
+/// Gives the value of a secret, and the files of variables that stand beside secrets.
 pub trait ResolveSecret {
     /// The value behind `source`.
     ///
     /// # Errors
     /// [`SecretError`] when there is none, or none that a variable can hold.
     fn resolve(&self, source: &SecretSource) -> Result<String, SecretError>;
+
+    /// The whole text of the file of variables at `path`. Who has no files says so, which is what it does when nothing is written here.
+    ///
+    /// # Errors
+    /// [`SecretError`] when the file cannot be read, or is no text of reasonable size.
+    fn env_file(&self, path: &Path) -> Result<String, SecretError> {
+        let reason = std::io::Error::from(std::io::ErrorKind::Unsupported);
+        Err(SecretError::Unreadable { path: path.to_owned(), reason })
+    }
 }
 
 /// The longest value in bytes: what Linux takes as one variable of a process (`MAX_ARG_STRLEN`), less room for its name.
@@ -78,20 +87,33 @@ impl ResolveSecret for HostSecrets {
             SecretSource::File(path) => read(&self.project.join(path)),
         }
     }
+
+    fn env_file(&self, path: &Path) -> Result<String, SecretError> {
+        let path = self.project.join(path);
+        text(&path, LARGEST_ENV_FILE, "it is longer than 1 MiB")
+    }
 }
 
-fn read(path: &Path) -> Result<String, SecretError> {
+/// The largest file of variables in bytes.
+const LARGEST_ENV_FILE: usize = 1 << 20;
+
+/// A file's text, when it has at most `most` bytes.
+fn text(path: &Path, most: usize, too_long: &'static str) -> Result<String, SecretError> {
     let unreadable = |reason| SecretError::Unreadable { path: path.to_owned(), reason };
     let unusable = |reason| SecretError::Unusable { path: path.to_owned(), reason };
     let file = std::fs::File::open(path).map_err(unreadable)?;
     let mut bytes = Vec::new();
-    file.take(LONGEST as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() > LONGEST {
-        return Err(unusable("it is longer than 127 KiB"));
+    file.take(most as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() > most {
+        return Err(unusable(too_long));
     }
-    let mut value = String::from_utf8(bytes).map_err(|_| unusable("it is not valid UTF-8"))?;
+    String::from_utf8(bytes).map_err(|_| unusable("it is not valid UTF-8"))
+}
+
+fn read(path: &Path) -> Result<String, SecretError> {
+    let mut value = text(path, LONGEST, "it is longer than 127 KiB")?;
     if value.contains('\0') {
-        return Err(unusable("it has a NUL byte"));
+        return Err(SecretError::Unusable { path: path.to_owned(), reason: "it has a NUL byte" });
     }
     if value.ends_with('\n') {
         value.pop();

@@ -3,12 +3,13 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
-use jobwright_model::{Job, RunId, Step, StepType, StepUuid};
+use jobwright_model::{FailurePolicy, Job, RunId, Step, StepType, StepUuid};
 use jobwright_pipeline::{
-    CompileContext, HostSecrets, JOB_LABEL, Pipeline, RUN_LABEL, Report, ResolveSecret, STAGE_LABEL,
-    SecretError, SecretSource, Target, compile,
+    CompileContext, HOST_BACKEND, HostSecrets, JOB_LABEL, Loader, Pipeline, RUN_LABEL, RemoteVariable,
+    Report, ResolveSecret, STAGE_LABEL, SecretError, SecretSource, Target, compile, visible_variables,
 };
 
 const DOCKER: Target<'static> = Target { backend: "docker", images: true };
@@ -29,10 +30,39 @@ impl ResolveSecret for Scripted {
             }),
         }
     }
+
+    fn env_file(&self, path: &Path) -> Result<String, SecretError> {
+        match path.to_str() {
+            Some("a.env") => Ok("LEVEL=a.env\nONE=a.env\nTOKEN=fr0m-file\n".to_owned()),
+            Some("b.env") => Ok("ONE=b.env\n".to_owned()),
+            Some("bad.env") => Ok("ONE=1\nhunter2\n".to_owned()),
+            _ => self.resolve(&SecretSource::File(path.to_owned())),
+        }
+    }
 }
 
 fn compiled(file: &str, target: Target<'_>, environment: &[(&str, &str)]) -> Result<Job, Report> {
-    let pipeline = Pipeline::parse("p.yaml", file.as_bytes()).unwrap_or_else(|report| panic!("{report}"));
+    let pipeline = parse(file);
+    compile_first(&pipeline, target, environment)
+}
+
+fn parse(file: &str) -> Pipeline {
+    Loader::new().every_key().parse("p.yaml", file.as_bytes()).unwrap_or_else(|report| panic!("{report}"))
+}
+
+fn compile_first(
+    pipeline: &Pipeline,
+    target: Target<'_>,
+    environment: &[(&str, &str)],
+) -> Result<Job, Report> {
+    in_context(target, environment, |context| compile(pipeline, &pipeline.jobs[0], context))
+}
+
+fn in_context<T>(
+    target: Target<'_>,
+    environment: &[(&str, &str)],
+    body: impl FnOnce(&CompileContext<'_>) -> T,
+) -> T {
     let next = Cell::new(0);
     let context = CompileContext {
         run: &RunId::new("20261120T132503Z-567825").unwrap(),
@@ -48,7 +78,7 @@ fn compiled(file: &str, target: Target<'_>, environment: &[(&str, &str)]) -> Res
             StepUuid::new(format!("s{}", next.get())).unwrap()
         },
     };
-    compile(&pipeline, &pipeline.jobs[0], &context)
+    body(&context)
 }
 
 fn job(lines: &str) -> String {
@@ -219,4 +249,140 @@ fn the_hosts_secrets_are_its_variables_and_its_files_without_the_last_line_break
     assert_eq!(path, std::env::var("PATH").unwrap());
     let unset = secrets.resolve(&SecretSource::Env("JOBWRIGHT_NO_SUCH_VARIABLE".to_owned()));
     assert!(matches!(unset, Err(SecretError::EnvUnset(_))));
+}
+
+// covers: local-ci 68
+#[test]
+fn commands_on_the_host_are_phases_before_and_after_the_script_a_stage_for_each_command() {
+    let hooks = "  job_bootstrap: {run: [cd src, make]}\n  job_cleanup: {run: [make clean]}\n  after_script: [echo over, exit 1]\n";
+    let job = compiled(&job(hooks), DOCKER, &[("CLI", "x")]).unwrap();
+    let shape: Vec<_> = job
+        .phases
+        .iter()
+        .map(|phase| (phase.backend.as_str(), phase.always, phase.workflow.stages.len()))
+        .collect();
+    assert_eq!(
+        shape,
+        [(HOST_BACKEND, false, 2), ("docker", false, 1), ("docker", true, 1), (HOST_BACKEND, true, 1)]
+    );
+    let steps: Vec<&Step> = job.phases.iter().flat_map(|phase| phase.workflow.steps()).collect();
+    let names: Vec<&str> = steps.iter().map(|step| step.name.as_str()).collect();
+    assert_eq!(names, ["job_bootstrap 1", "job_bootstrap 2", "a", "after_script", "job_cleanup 1"]);
+    assert_eq!((steps[0].commands.as_slice(), steps[0].image.as_str()), (&["cd src".to_owned()][..], "sh"));
+    assert!(steps.iter().all(|step| step.environment["CLI"] == "x" && step.working_dir == "/workspace"));
+    let volumes: std::collections::BTreeSet<&str> =
+        job.phases.iter().map(|phase| phase.workflow.volume.as_str()).collect();
+    assert!(volumes.len() == 4 && !volumes.contains(""));
+}
+
+#[test]
+fn what_runs_after_the_script_is_in_its_image_without_its_services_and_may_fail() {
+    let job = compiled(&job("  services: [redis]\n  after_script: exit 1\n"), DOCKER, &[]).unwrap();
+    let after = &job.phases[1];
+    let [step] = after.workflow.stages[0].steps.as_slice() else { panic!() };
+    assert!(after.always && after.workflow.network.is_empty() && step.networks.is_empty());
+    assert_eq!((step.image.as_str(), step.failure), ("alpine:3.20", Some(FailurePolicy::Ignore)));
+}
+
+#[test]
+fn secrets_are_masked_in_every_phase() {
+    let lines = "  secrets: {TOKEN: {env: CI_TOKEN}}\n  after_script: ls\n  job_bootstrap: {run: ls}\n";
+    let job = compiled(&job(lines), DOCKER, &[]).unwrap();
+    assert_eq!(job.phases.len(), 3);
+    assert!(job.phases.iter().all(|phase| phase.workflow.secrets[0].value == "t0ken"));
+    assert!(
+        job.phases.iter().flat_map(|phase| phase.workflow.steps()).all(|step| step.secret_mapping.len() == 1)
+    );
+}
+
+#[test]
+fn silence_has_its_own_limit_and_the_whole_job_another() {
+    let timeouts = compiled(&job("  silence_timeout: 30\n  timeout: 60\n"), DOCKER, &[]).unwrap().timeouts;
+    assert_eq!((timeouts.silence.unwrap().as_secs(), timeouts.total.unwrap().as_secs()), (30, 60));
+}
+
+// covers: local-ci 78
+#[test]
+fn the_hosts_network_is_reached_by_name_or_shared() {
+    let step = |lines: &str| script_step(&compiled(&job(lines), DOCKER, &[]).unwrap()).clone();
+    let access = step("  network: {host_access: true}\n");
+    let host = &access.extra_hosts[0];
+    assert_eq!((host.name.as_str(), host.ip.as_str()), ("host.docker.internal", "host-gateway"));
+    assert_eq!(access.network_mode, "");
+    assert_eq!(step("  network: {host_mode: true}\n").network_mode, "host");
+    let process = compiled(&job("  network: {host_mode: true}\n"), PROCESS, &[]).unwrap();
+    assert_eq!(script_step(&process).network_mode, "");
+}
+
+#[test]
+fn limits_are_the_engines_options_and_refused_where_there_are_none() {
+    let lines = "  resources: {cpu: 1.5, memory: 64Mi}\n";
+    let job_of = compiled(&job(lines), DOCKER, &[]).unwrap();
+    let options = &script_step(&job_of).backend_options["docker"];
+    assert_eq!(*options, serde_json::json!({"cpus": 1.5, "memory": 67_108_864}));
+    assert!(script_step(&compiled(&job(""), DOCKER, &[]).unwrap()).backend_options.is_empty());
+    let report = compiled(&job(lines), PROCESS, &[]).unwrap_err();
+    assert!(report.summary().contains("cannot limit processors or memory"), "{}", report.summary());
+    let report = compiled(&job("  network: {host_access: true}\n"), PROCESS, &[]).unwrap_err();
+    assert!(report.summary().contains("host.docker.internal"), "{}", report.summary());
+}
+
+#[test]
+fn files_of_variables_stand_between_the_file_and_the_job() {
+    let file = job("  env_file: [a.env, b.env]\n  variables: {OWN: job}\n");
+    let job_of = compiled(&file, DOCKER, &[("OWN", "cli")]).unwrap();
+    let environment = &script_step(&job_of).environment;
+    let shown: Vec<&str> = ["LEVEL", "ONE", "OWN", "SHARED"].map(|name| environment[name].as_str()).into();
+    assert_eq!(shown, ["a.env", "b.env", "cli", "file"]);
+    let own = compiled(&job("  env_file: a.env\n  variables: {LEVEL: job}\n"), DOCKER, &[]).unwrap();
+    assert_eq!(script_step(&own).environment["LEVEL"], "job");
+}
+
+#[test]
+fn a_file_that_gives_a_secrets_name_a_value_gives_a_secret() {
+    let file = format!("secrets: {{TOKEN: {{env: MISSING}}}}\n{}", job("  env_file: a.env\n"));
+    let job = compiled(&file, DOCKER, &[]).unwrap();
+    let step = script_step(&job);
+    assert_eq!(
+        (step.environment["TOKEN"].as_str(), step.secret_mapping["TOKEN"].as_str()),
+        ("fr0m-file", "fr0m-file")
+    );
+    assert_eq!(job.phases[0].workflow.secrets[0].value, "fr0m-file");
+}
+
+#[test]
+fn a_file_of_variables_that_cannot_be_used_is_an_error_where_it_is_named_without_its_text() {
+    let found = compiled(&job("  env_file: [none.env, bad.env]\n"), DOCKER, &[]).unwrap_err().summary();
+    assert_eq!(found.lines().count(), 2, "{found}");
+    assert!(
+        found.contains("the file `bad.env`, line 2: a variable needs a `=`") && !found.contains("hunter"),
+        "{found}"
+    );
+}
+
+// covers: local-ci 91
+#[test]
+fn what_the_remote_provider_gives_is_below_everything_else_and_masked_as_it_says() {
+    let mut pipeline = parse(&job("  secrets: {KEY: {file: key}}\n"));
+    for (name, masked) in [("LEVEL", false), ("PLAIN", false), ("HIDDEN", true), ("KEY", false)] {
+        let value = format!("remote-{name}");
+        pipeline.remote_variables.insert(name.to_owned(), RemoteVariable { value, masked });
+    }
+    let job = compile_first(&pipeline, DOCKER, &[]).unwrap();
+    let step = script_step(&job);
+    let shown = ["LEVEL", "PLAIN", "HIDDEN", "KEY"].map(|name| step.environment[name].as_str());
+    assert_eq!(shown, ["file", "remote-PLAIN", "remote-HIDDEN", "k3y"]);
+    assert_eq!(step.secret_mapping.keys().collect::<Vec<_>>(), ["HIDDEN", "KEY"]);
+    let job = compile_first(&pipeline, DOCKER, &[("HIDDEN", "given")]).unwrap();
+    assert_eq!(script_step(&job).secret_mapping["HIDDEN"], "given");
+    assert!(!format!("{:?}", pipeline.remote_variables).contains("remote-"));
+}
+
+#[test]
+fn a_condition_sees_all_variables_but_secrets() {
+    let pipeline = parse(&job("  secrets: {KEY: {file: key}, TOKEN: {env: CI_TOKEN}}\n  env_file: b.env\n"));
+    let visible = in_context(DOCKER, &[("TOKEN", "x"), ("CLI", "x")], |context| {
+        visible_variables(&pipeline, &pipeline.jobs[0], context).unwrap()
+    });
+    assert_eq!(visible.keys().collect::<Vec<_>>(), ["CLI", "LEVEL", "ONE", "SHARED"]);
 }

@@ -4,7 +4,7 @@
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
-use jobwright_pipeline::{LoadError, Look, MAX_BYTES, Pipeline, Report};
+use jobwright_pipeline::{LoadError, Loader, Look, MAX_BYTES, Pipeline, Report};
 use proptest::prelude::*;
 
 /// The one finding of a file that cannot be read at all, and its place.
@@ -158,7 +158,7 @@ fn show(result: Result<Pipeline, Report>) {
     serde_json::to_string(&report).unwrap();
 }
 
-const PIECES: [&str; 48] = [
+const PIECES: [&str; 68] = [
     "\n",
     "  ",
     "\t",
@@ -207,12 +207,32 @@ const PIECES: [&str; 48] = [
     "~",
     "{env: A}",
     "\u{202e}",
+    "include: ",
+    "extends: ",
+    "matrix: ",
+    "exclude: ",
+    "retry: ",
+    "cache: ",
+    "artifacts: ",
+    "paths: ",
+    "bootstrap: ",
+    "run: ",
+    "if: ",
+    "tag == 'x' && ",
+    "changed(",
+    "remote_provider: ",
+    "resources: ",
+    "concurrency: ",
+    "network: ",
+    "${A}",
+    ".a",
+    "-1",
 ];
 
 /// The good and bad examples with some pieces put in or taken out at random places.
 fn mutated() -> impl Strategy<Value = String> {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
-    let files = ["good", "bad"].map(|name| std::fs::read_dir(folder.join(name)).unwrap());
+    let files = ["good", "bad", "language"].map(|name| std::fs::read_dir(folder.join(name)).unwrap());
     let texts: Vec<String> = files
         .into_iter()
         .flatten()
@@ -229,21 +249,28 @@ fn mutated() -> impl Strategy<Value = String> {
     })
 }
 
+/// With all keys, and by the rules of both languages.
+fn parse(bytes: &[u8]) -> Result<Pipeline, Report> {
+    let loader = Loader::new().every_key();
+    drop(loader.parse(".local-ci.yaml", bytes));
+    loader.parse("p.yaml", bytes)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        show(Pipeline::parse("p.yaml", &bytes));
+        show(parse(&bytes));
     }
 
     #[test]
     fn no_pieces_of_yaml_make_it_panic(pieces in prop::collection::vec(prop::sample::select(&PIECES[..]), 0..40)) {
-        show(Pipeline::parse("p.yaml", pieces.concat().as_bytes()));
+        show(parse(pieces.concat().as_bytes()));
     }
 
     #[test]
     fn no_change_to_an_example_makes_it_panic(text in mutated()) {
-        show(Pipeline::parse("p.yaml", text.as_bytes()));
+        show(parse(text.as_bytes()));
     }
 }

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use jobwright_pipeline::{Look, Pipeline};
+use jobwright_pipeline::{Loader, Look, Pipeline};
 
 fn files(folder: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(folder);
@@ -23,7 +23,8 @@ fn name(path: &Path) -> String {
 fn every_bad_file_is_refused_with_place_line_and_help() {
     for path in files("bad") {
         let name = name(&path);
-        let report = Pipeline::parse(&format!("{name}.yaml"), &std::fs::read(&path).unwrap()).unwrap_err();
+        let bytes = std::fs::read(&path).unwrap();
+        let report = Loader::new().every_key().parse(&format!("{name}.yaml"), &bytes).unwrap_err();
         assert!(report.has_errors(), "{name}");
         insta::assert_snapshot!(name.as_str(), report.to_string());
     }
@@ -35,6 +36,14 @@ fn every_good_file_is_taken_without_a_word() {
         let pipeline = Pipeline::load(&path).unwrap();
         assert!(pipeline.warnings().is_empty(), "{}", pipeline.warnings());
         assert!(!pipeline.jobs.is_empty());
+    }
+}
+
+#[test]
+fn every_file_of_the_whole_language_is_taken_without_a_word() {
+    for path in files("language") {
+        let pipeline = Loader::new().every_key().load(&path).unwrap_or_else(|error| panic!("{error}"));
+        assert!(pipeline.warnings().is_empty(), "{}", pipeline.warnings());
     }
 }
 

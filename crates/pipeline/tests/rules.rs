@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use jobwright_pipeline::{Pipeline, PipelineJob, Report, SecretSource, Severity, Target};
+use jobwright_pipeline::{
+    JOB_KEYS, Key, PIPELINE_KEYS, Pipeline, PipelineJob, Report, SERVICE_KEYS, SecretSource, Severity,
+    Support, Target,
+};
 
 /// One job `a` with the given lines in it, on top of what it must have.
 fn with(lines: &str) -> String {
@@ -168,23 +171,35 @@ fn an_unknown_key_warns_with_the_nearest_one_and_the_file_runs() {
     assert!(!warnings.has_errors());
 }
 
+/// The keys of a table that nothing honours yet.
+fn later(table: &'static [Key]) -> impl Iterator<Item = &'static str> {
+    table.iter().filter(|key| key.support == Support::Later).map(|key| key.name)
+}
+
 #[test]
 fn what_a_later_version_honours_is_refused_rather_than_ignored() {
-    for key in
-        ["matrix", "cache", "artifacts", "retry", "parallel", "network", "if", "after_script", "backend"]
-    {
+    for key in later(JOB_KEYS) {
         assert_eq!(findings(&with(&format!("{key}: x"))), [format!("6:3 `{key}` is not supported yet")]);
+        // What a template brings in is as unsupported as what the job says itself, and named where it is written.
+        let file =
+            format!("stages: [t]\n.base: &base {{stage: t, {key}: 2}}\na: {{<<: *base, script: ls}}\n");
+        assert_eq!(findings(&file), [format!("2:25 `{key}` is not supported yet")]);
     }
-    for key in ["bootstrap", "cleanup", "remote_provider"] {
-        assert_eq!(
-            findings(&format!("{}{key}: x\n", with(""))),
-            [format!("6:1 `{key}` is not supported yet")]
-        );
+    for key in later(PIPELINE_KEYS) {
+        let file = format!("{}{key}: x\n", with(""));
+        assert_eq!(findings(&file), [format!("6:1 `{key}` is not supported yet")]);
     }
-    assert_eq!(
-        findings(&with("services: [{image: x, ready: {command: y}}]")),
-        ["6:25 `ready` is not supported yet"]
-    );
+    for key in later(SERVICE_KEYS) {
+        let file = with(&format!("services: [{{image: x, {key}: {{command: y}}}}]"));
+        assert_eq!(findings(&file), [format!("6:25 `{key}` is not supported yet")]);
+    }
+}
+
+#[test]
+fn an_unknown_key_that_is_near_to_none_gets_the_list_of_all() {
+    let warnings = parse(&with("before_script: [ls]")).warnings();
+    let help = warnings.findings()[0].help.as_deref().unwrap();
+    assert!(help.starts_with("known here: stage, image, script, "), "{help}");
 }
 
 #[test]
@@ -193,9 +208,6 @@ fn templates_never_run_and_their_keys_arrive_by_merges() {
     let pipeline = parse(file);
     let [job] = pipeline.jobs.as_slice() else { panic!() };
     assert_eq!((job.image.as_deref(), job.variables["A"].as_str()), (Some("own"), "1"));
-    // What a template brings in is as unsupported as what the job says itself, and named where it is written.
-    let file = "stages: [t]\n.base: &base {stage: t, retry: 2}\na: {<<: *base, script: ls}\n";
-    assert_eq!(findings(file), ["2:25 `retry` is not supported yet"]);
 }
 
 #[test]

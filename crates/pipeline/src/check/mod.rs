@@ -21,7 +21,7 @@ mod stages;
 mod values;
 mod variables;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 pub(crate) use files::check_glob;
@@ -87,6 +87,7 @@ fn finish(mut sources: Sources, draft: Draft, findings: Findings) -> Result<Pipe
         bootstrap,
         cleanup,
         remote_provider,
+        remote_variables: BTreeMap::new(),
         sources,
         warnings,
     })
