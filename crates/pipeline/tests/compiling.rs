@@ -362,6 +362,23 @@ fn a_file_of_variables_that_cannot_be_used_is_an_error_where_it_is_named_without
 
 // covers: local-ci 91
 #[test]
+fn six_levels_of_variables_stand_over_each_other() {
+    let file = "stages: [t]\nvariables: {G: global, T: global, J: global, M: global, C: global, R: global}\n\
+        .t: {variables: {T: template, J: template, M: template, C: template}}\n\
+        a: {extends: .t, stage: t, image: x, script: ls, variables: {J: job, M: job, C: job}, matrix: [{M: matrix, C: matrix}]}\n";
+    let mut pipeline = parse(file);
+    for name in ["G", "T", "J", "M", "C", "ONLY"] {
+        let remote = RemoteVariable { value: "remote".to_owned(), masked: false };
+        pipeline.remote_variables.insert(name.to_owned(), remote);
+    }
+    let job = compile_first(&pipeline, DOCKER, &[("C", "cli")]).unwrap();
+    let environment = &script_step(&job).environment;
+    let shown = ["C", "M", "J", "T", "G", "ONLY"].map(|name| environment[name].as_str());
+    assert_eq!(shown, ["cli", "matrix", "job", "template", "global", "remote"]);
+}
+
+// covers: local-ci 91
+#[test]
 fn what_the_remote_provider_gives_is_below_everything_else_and_masked_as_it_says() {
     let mut pipeline = parse(&job("  secrets: {KEY: {file: key}}\n"));
     for (name, masked) in [("LEVEL", false), ("PLAIN", false), ("HIDDEN", true), ("KEY", false)] {
