@@ -12,6 +12,7 @@ mod signals;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tokio::runtime::{Builder, Runtime};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -26,7 +27,7 @@ fn main() -> ExitCode {
     if let Err(failure) = start_tracing(&cli.global.log) {
         return failure.show();
     }
-    let runtime = match tokio::runtime::Runtime::new() {
+    let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
             return Failure::new(Exit::Unavailable, format!("no threads to run on: {error}")).show();
@@ -39,6 +40,12 @@ fn main() -> ExitCode {
         Ok(exit) => exit.into(),
         Err(failure) => failure.show(),
     }
+}
+
+/// One thread carries everything that one run's jobs say and need: their processes need the processors more, and each further
+/// thread costs every hand-over a wake-up. What may wait for a disk or a terminal has threads of its own.
+fn runtime() -> std::io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
 }
 
 fn start_tracing(filter: &str) -> Result<(), Failure> {

@@ -6,6 +6,7 @@ use futures_util::{StreamExt, stream};
 use jobwright_events::{Bus, EventKind, ExecKind, Group};
 use jobwright_model::{Cause, Ending};
 use jobwright_runtime::Scope;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::executor::{JobExecutor, JobOutput};
@@ -17,13 +18,25 @@ pub(crate) struct Crew {
     pub(crate) bus: Arc<Bus>,
     pub(crate) executor: Arc<dyn JobExecutor>,
     pub(crate) scope: Scope,
-    /// How many jobs may run at the same time; at least 1.
-    pub(crate) limit: usize,
+    slots: Arc<Semaphore>,
+    in_flight: usize,
 }
 
 impl Crew {
-    /// Runs one job to its end. One that the end of the run's scope overtakes is reported and not begun.
+    /// A crew of whose jobs at most `limit` run at the same time; at least 1. As many again may be cleaning up after themselves.
+    pub(crate) fn new(bus: Arc<Bus>, executor: Arc<dyn JobExecutor>, scope: Scope, limit: usize) -> Self {
+        let limit = limit.clamp(1, Semaphore::MAX_PERMITS / 2);
+        Self { bus, executor, scope, slots: Arc::new(Semaphore::new(limit)), in_flight: limit * 2 }
+    }
+
+    /// How many jobs may be on their way at the same time: running, or ended and cleaning up.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// Runs one job to its end, once there is a slot for it. One that the end of the run's scope overtakes is reported and not begun.
     pub(crate) async fn run(&self, job: &PreparedJob, exec: ExecKind, group: Option<&Group>) -> JobReport {
+        let slot = Arc::clone(&self.slots).acquire_owned().await.expect("the slots are never closed");
         if let Some(cause) = self.scope.cause() {
             return self.skip(job, group, Ending::new(cause));
         }
@@ -39,7 +52,7 @@ impl Crew {
         });
         let begun = Instant::now();
         let output = JobOutput { bus: Arc::clone(&self.bus), job: name, exec, attempt: ATTEMPT };
-        let outcome = self.executor.execute(job, &output, &self.scope).await;
+        let outcome = self.executor.execute(job, &output, &self.scope, slot).await;
         let duration = begun.elapsed();
         let error = outcome.told(&job.name);
         let report = JobReport {
@@ -67,7 +80,7 @@ impl Crew {
         self.open_group(jobs, group);
         let mut reports: Vec<_> = stream::iter(jobs.iter().enumerate())
             .map(async |(index, job)| (index, self.run(job, ExecKind::Concurrent, Some(group)).await))
-            .buffer_unordered(self.limit)
+            .buffer_unordered(self.in_flight)
             .collect()
             .await;
         self.close_group(group);

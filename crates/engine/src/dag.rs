@@ -13,7 +13,7 @@ use crate::crew::Crew;
 use crate::prepare::PreparedJob;
 use crate::report::JobReport;
 
-/// Runs all jobs as their needs allow, as many at once as the crew's limit.
+/// Runs all jobs as their needs allow, as many at once as the crew takes.
 pub(crate) async fn run(crew: &Crew, stages: &[String], jobs: &[PreparedJob]) -> Vec<JobReport> {
     crew.bus.emit(EventKind::notice("Running jobs in dependency (DAG) order...\n"));
     let mut graph = Graph::new(stages, jobs, |job, need| {
@@ -24,7 +24,7 @@ pub(crate) async fn run(crew: &Crew, stages: &[String], jobs: &[PreparedJob]) ->
     let mut reports: Vec<Option<JobReport>> = vec![None; jobs.len()];
     let mut running = FuturesUnordered::new();
     loop {
-        while running.len() < crew.limit
+        while running.len() < crew.in_flight()
             && let Some(index) = graph.next_ready()
         {
             running.push(async move {

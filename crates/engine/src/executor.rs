@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use jobwright_events::{Bus, EventKind, ExecKind, Name, StreamKind};
 use jobwright_model::{Cause, Ending, Outcome};
-use jobwright_runtime::Scope;
+use jobwright_runtime::{Scope, Slot};
 
 use crate::prepare::PreparedJob;
 
@@ -52,7 +52,8 @@ impl JobOutcome {
 #[async_trait]
 pub trait JobExecutor: Send + Sync {
     /// Runs `job` and writes all of its output to `output`. Ends early when `scope` does, with whatever it took given back.
-    async fn execute(&self, job: &PreparedJob, output: &JobOutput, scope: &Scope) -> JobOutcome;
+    /// Whoever holds a `slot` counts as running: it may be dropped as soon as only cleaning up is left.
+    async fn execute(&self, job: &PreparedJob, output: &JobOutput, scope: &Scope, slot: Slot) -> JobOutcome;
 }
 
 /// Where a job's output goes: into the run's events, as the job's.

@@ -69,8 +69,7 @@ impl Runner {
 
     /// Runs the jobs of a run that was [started](Self::start) and emits its last event.
     pub async fn run(self, plan: &RunPlan, executor: Arc<dyn JobExecutor>) -> RunReport {
-        let crew =
-            Crew { bus: Arc::clone(&self.bus), executor, scope: self.scope.clone(), limit: self.limit };
+        let crew = Crew::new(Arc::clone(&self.bus), executor, self.scope.clone(), self.limit);
         let RunPlan { stages, jobs, mode, .. } = plan;
         let as_graph = jobs.iter().any(|job| !job.needs.is_empty());
         let reports = match mode {

@@ -10,7 +10,7 @@ use jobwright_journal::Journal;
 use jobwright_model::{Cause, Ending, Job, Outcome, RunId, StepUuid, TaskUuid};
 use jobwright_pipeline::{CompileContext, HostSecrets, Target, compile};
 use jobwright_redact::{Built, Masker, Warning};
-use jobwright_runtime::{Backends, JobRun, Limits, Record, Scope, WorkspaceSource};
+use jobwright_runtime::{Backends, JobRun, Limits, Record, Scope, Slot, WorkspaceSource};
 use jobwright_workspace::Project;
 
 use crate::executor::{JobExecutor, JobOutcome, JobOutput};
@@ -107,7 +107,7 @@ fn must_not_run(warning: &Warning) -> bool {
 
 #[async_trait]
 impl JobExecutor for RuntimeExecutor {
-    async fn execute(&self, job: &PreparedJob, output: &JobOutput, scope: &Scope) -> JobOutcome {
+    async fn execute(&self, job: &PreparedJob, output: &JobOutput, scope: &Scope, slot: Slot) -> JobOutcome {
         let Some(compiled) = self.jobs.get(&*job.name) else {
             let text = format!("job {:?} was not prepared", job.name);
             return JobOutcome::not_passed(Ending::new(Cause::StartFailure), text);
@@ -119,6 +119,7 @@ impl JobExecutor for RuntimeExecutor {
             .masker(self.masker.clone())
             .limits(*limits)
             .scope(scope)
+            .slot(slot)
             .journal(Arc::clone(journal));
         if let Some(files) = files {
             run = run.files(Arc::clone(files));

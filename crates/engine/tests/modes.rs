@@ -8,6 +8,7 @@ use std::time::Duration;
 use jobwright_events::{EventKind, ExecKind, RunMode};
 use jobwright_model::{Cause, Outcome};
 use support::{Act, Play, Played, Scripted, exits, takes};
+use tokio::time::Instant;
 
 /// Two stages; `c` is written before the stage that it is in.
 const STAGES: &str = "
@@ -155,6 +156,21 @@ async fn a_limit_holds_in_every_mode_and_jobs_start_in_order() {
         assert_eq!(played.executor.most.load(Ordering::SeqCst), 3);
         let order = played.executor.order.lock().unwrap().clone();
         assert!(order[..3].is_sorted() && order[0] == "j00", "{order:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_only_cleans_up_holds_nobody_up_but_as_many_again_are_not_exceeded() {
+    let file = "stages: [all]\na: {stage: all, script: [x]}\nb: {stage: all, script: [x]}\nc: {stage: all, script: [x]}\n";
+    let slow = Act { takes: Duration::from_secs(1), cleans: Duration::from_secs(10), ..Act::default() };
+    for needs in ["", "last: {stage: all, script: [x], needs: c}\n"] {
+        let begun = Instant::now();
+        let acts = [("a", slow.clone()), ("b", slow.clone()), ("c", slow.clone())];
+        let play = Play { limit: 1, ..Play::of(&format!("{file}{needs}")).mode(RunMode::Parallel) };
+        let played = play.run(Scripted::new(acts)).await;
+        assert_eq!(played.executor.most.load(Ordering::SeqCst), 1);
+        // a runs in the first second and cleans up to the 11th, b one second later; c begins when a is over.
+        assert_eq!(begun.elapsed().as_secs(), 11 + 1 + 10);
     }
 }
 

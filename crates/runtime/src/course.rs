@@ -13,6 +13,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::handover::{self, Heirs, Legacy};
+use crate::job::Slot;
 use crate::observer::Trace;
 use crate::outage::insist;
 use crate::plan::{Plan, StepIndex};
@@ -51,12 +52,18 @@ impl<'a> Course<'a> {
         }
     }
 
-    /// Runs it, and takes the workspace out for `heirs` before everything is destroyed.
-    pub(crate) async fn run(mut self, plan: Plan, heirs: Option<Heirs>) -> (WorkflowReport, Legacy) {
+    /// Runs it, gives its `slot` back, and takes the workspace out for `heirs` before everything is destroyed.
+    pub(crate) async fn run(
+        mut self,
+        plan: Plan,
+        heirs: Option<Heirs>,
+        slot: Option<Slot>,
+    ) -> (WorkflowReport, Legacy) {
         match self.set_up().await {
             Ok(()) => self.run_steps(plan).await,
             Err(ending) => self.failure = Some(ending),
         }
+        drop(slot);
         let legacy = self.hand_over(heirs).await;
         let left_behind = self.destroy().await;
         (self.report(left_behind), legacy)

@@ -10,6 +10,7 @@ use jobwright_backend::Backend;
 use jobwright_journal::Journal;
 use jobwright_model::{Cause, Ending, Job, Phase};
 use jobwright_redact::Masker;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -25,6 +26,9 @@ use crate::workflow::{WorkflowReport, WorkflowRun};
 
 /// Loaded backends by their names.
 pub type Backends = BTreeMap<String, Arc<dyn Backend>>;
+
+/// A place among the jobs that run at the same time; dropping it gives it to the next.
+pub type Slot = OwnedSemaphorePermit;
 
 /// How a job ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +52,7 @@ pub struct JobRun {
     scope: Scope,
     files: Option<Arc<dyn WorkspaceSource>>,
     journal: Option<Arc<Journal<Record>>>,
+    slot: Option<Slot>,
 }
 
 impl JobRun {
@@ -64,6 +69,7 @@ impl JobRun {
             scope: Scope::new(),
             files: None,
             journal: None,
+            slot: None,
         }
     }
 
@@ -109,6 +115,13 @@ impl JobRun {
         self
     }
 
+    /// Holding this slot until the last step of the last phase has ended; what is cleaned up after that holds nobody up.
+    #[must_use]
+    pub fn slot(mut self, slot: Slot) -> Self {
+        self.slot = Some(slot);
+        self
+    }
+
     /// Runs the phases in order. The first that does not pass stops the rest, but for those that always run; these have a
     /// scope of their own, which the job's cancellation ends only when cleanup is overdue. A job of which a phase cannot run as
     /// it is written does not begin.
@@ -145,7 +158,7 @@ impl JobRun {
         Ok(masker)
     }
 
-    async fn run_phases(&self, phases: Vec<Phase>) -> JobReport {
+    async fn run_phases(&mut self, phases: Vec<Phase>) -> JobReport {
         let deadline = Deadline::of(self.job.timeouts.total);
         let work = self.scope.child();
         let strike = deadline.map(|deadline| deadline.strike(work.clone()));
@@ -162,7 +175,8 @@ impl JobRun {
         while let Some(phase) = phases.pop_front() {
             if phase.always || course.ending.is_none() {
                 let heirs = self.heirs(&phases, course.ending.is_none());
-                self.run_phase(phase, heirs, &mut course).await;
+                let slot = if phases.is_empty() { self.slot.take() } else { None };
+                self.run_phase(phase, heirs, slot, &mut course).await;
             }
         }
         let error = course.reports.iter().find_map(|report| report.error.clone());
@@ -184,15 +198,22 @@ impl JobRun {
         beside.map_or_else(std::env::temp_dir, Path::to_owned)
     }
 
-    async fn run_phase(&self, phase: Phase, heirs: Option<Heirs>, course: &mut JobCourse) {
+    async fn run_phase(
+        &self,
+        phase: Phase,
+        heirs: Option<Heirs>,
+        slot: Option<Slot>,
+        course: &mut JobCourse,
+    ) {
         let (report, legacy) = match course.obstacle(&phase) {
             Some(reason) => {
                 let report = WorkflowReport::refused(&phase.workflow, Cause::Workspace, reason);
                 (report, Legacy::Unchanged)
             }
-            None if phase.always => self.run_always(phase, heirs, course).await,
+            None if phase.always => self.run_always(phase, heirs, slot, course).await,
             None => {
-                let run = self.workflow_run(phase, course).scope(&course.work).deadline(course.deadline);
+                let run = self.workflow_run(phase, course).slot(slot);
+                let run = run.scope(&course.work).deadline(course.deadline);
                 run.run_for(heirs).await
             }
         };
@@ -204,10 +225,11 @@ impl JobRun {
         &self,
         phase: Phase,
         heirs: Option<Heirs>,
+        slot: Option<Slot>,
         course: &JobCourse,
     ) -> (WorkflowReport, Legacy) {
         let scope = Scope::new();
-        let run = self.workflow_run(phase, course).scope(&scope).run_for(heirs);
+        let run = self.workflow_run(phase, course).slot(slot).scope(&scope).run_for(heirs);
         let mut run = pin!(run);
         let overdue = async {
             self.scope.cancelled().await;

@@ -31,7 +31,7 @@ mod workflow;
 
 pub use gate::{Conditions, Gate, Situation, Verdict};
 pub use handover::WorkspaceSource;
-pub use job::{Backends, JobReport, JobRun};
+pub use job::{Backends, JobReport, JobRun, Slot};
 pub use limits::Limits;
 pub use masking::secrets_of;
 pub use observer::{MaskedChunk, Observer, ObserverError, ResumePoint, Trace};

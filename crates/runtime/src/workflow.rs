@@ -14,6 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::course::Course;
 use crate::gate::{Conditions, Gate};
 use crate::handover::{Heirs, Legacy, WorkspaceSource};
+use crate::job::Slot;
 use crate::limits::{Deadline, Limits};
 use crate::masking;
 use crate::observer::Observer;
@@ -75,6 +76,7 @@ pub struct WorkflowRun {
     scope: Scope,
     files: Option<Arc<dyn WorkspaceSource>>,
     journal: Option<Arc<Journal<Record>>>,
+    slot: Option<Slot>,
 }
 
 impl WorkflowRun {
@@ -97,6 +99,7 @@ impl WorkflowRun {
             scope: Scope::new(),
             files: None,
             journal: None,
+            slot: None,
         }
     }
 
@@ -163,6 +166,12 @@ impl WorkflowRun {
         self
     }
 
+    /// Holding a job's slot until its last step has ended.
+    pub(crate) fn slot(mut self, slot: Option<Slot>) -> Self {
+        self.slot = slot;
+        self
+    }
+
     /// Within the time of a job, which ends its scope, in place of a total timeout of its own.
     pub(crate) fn deadline(mut self, deadline: Option<Deadline>) -> Self {
         self.deadline = deadline;
@@ -212,7 +221,7 @@ impl WorkflowRun {
             delivered: OnceCell::new(),
             journal: self.journal,
         };
-        Course::new(Arc::new(shared), &self.workflow).run(plan, heirs).await
+        Course::new(Arc::new(shared), &self.workflow).run(plan, heirs, self.slot).await
     }
 }
 

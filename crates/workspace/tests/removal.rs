@@ -240,3 +240,21 @@ fn files_that_appear_during_the_removal_are_removed_or_told_of() {
     }
     writing.join().unwrap();
 }
+
+#[test]
+fn several_may_remove_the_same_tree_at_once() {
+    for _ in 0..20 {
+        let scene = scene();
+        for n in 0..40 {
+            let deep = scene.job.join(format!("d{n}/a/b/c"));
+            fs::create_dir_all(&deep).unwrap();
+            fs::write(deep.join("file"), "").unwrap();
+        }
+        let removed: u64 = std::thread::scope(|scope| {
+            let removals: Vec<_> = (0..4).map(|_| scope.spawn(|| remove_tree(&scene.job))).collect();
+            removals.into_iter().map(|removal| removal.join().unwrap().unwrap().directories).sum()
+        });
+        assert!(!scene.job.exists());
+        assert_eq!(removed, 1 + 40 * 4, "each directory was removed by one of them");
+    }
+}

@@ -1,6 +1,7 @@
 //! The backend itself: the port's methods, each a few lines over the module that does it.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
+use std::collections::hash_map::{Entry, HashMap};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -22,7 +23,7 @@ use crate::place::{TaskPlace, TaskRecord, make_private_all};
 use crate::script::NETRC_VARIABLE;
 use crate::settings::ProcessSettings;
 use crate::shims::Shims;
-use crate::start::prepare;
+use crate::start::{Ready, prepare};
 use crate::watch::Watcher;
 use crate::{destroy, discovery, environment, exit, tail};
 
@@ -39,8 +40,8 @@ pub struct ProcessBackend {
     host_environment: BTreeMap<String, String>,
     shims: Shims,
     watcher: Watcher,
-    /// Steps that were prepared and not destroyed, so that a second time is an error.
-    prepared: Mutex<HashSet<StepId>>,
+    /// Steps that were prepared and not destroyed, so that a second time is an error; with what was made ready, until they start.
+    prepared: Mutex<HashMap<StepId, Option<Ready>>>,
 }
 
 impl ProcessBackend {
@@ -73,7 +74,7 @@ impl ProcessBackend {
         self.root.join("uids")
     }
 
-    fn prepared(&self) -> MutexGuard<'_, HashSet<StepId>> {
+    fn prepared(&self) -> MutexGuard<'_, HashMap<StepId, Option<Ready>>> {
         self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -163,13 +164,19 @@ impl Backend for ProcessBackend {
 
     async fn prepare_step(&self, step: &Step, task: &TaskUuid, _progress: &dyn Progress) -> Result<()> {
         let place = self.task(task);
-        prepare(&place, step)?;
-        let id = place.step(&step.uuid).id;
-        if self.prepared().insert(id) { Ok(()) } else { Err(Error::AlreadyStarted(step.uuid.clone())) }
+        let ready = prepare(&place, step)?;
+        match self.prepared().entry(place.step(&step.uuid).id) {
+            Entry::Vacant(free) => drop(free.insert(Some(ready))),
+            Entry::Occupied(_) => return Err(Error::AlreadyStarted(step.uuid.clone())),
+        }
+        Ok(())
     }
 
     async fn start_step(&self, step: &Step, task: &TaskUuid) -> Result<()> {
-        prepare(&self.task(task), step)?.start(&self.shims, step, &self.host_environment).await
+        let place = self.task(task);
+        let prepared = self.prepared().get_mut(&place.step(&step.uuid).id).and_then(Option::take);
+        let ready = prepared.map_or_else(|| prepare(&place, step), Ok)?;
+        ready.start(&self.shims, step, &self.host_environment).await
     }
 
     async fn wait_step(&self, step: &Step, task: &TaskUuid) -> Result<StepExit> {
@@ -196,7 +203,7 @@ impl Backend for ProcessBackend {
     async fn destroy_workflow(&self, _workflow: &Workflow, task: &TaskUuid) -> Result<()> {
         let place = self.task(task);
         let prefix = format!("{task}/");
-        self.prepared().retain(|step| !step.as_str().starts_with(&prefix));
+        self.prepared().retain(|step, _| !step.as_str().starts_with(&prefix));
         destroy::destroy_task(&self.shims, self.settings.grace(), &place, self.settings.run_as, &self.uids())
             .await
     }

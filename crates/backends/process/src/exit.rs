@@ -15,16 +15,22 @@ use crate::shims::{Shims, Whereabouts, does_not_answer};
 /// Waits for the end of `step`.
 pub(crate) async fn wait(shims: &Shims, place: &StepPlace, step: &Step, task: &TaskUuid) -> Result<StepExit> {
     loop {
+        let link = match shims.locate(place).await {
+            Ok(Whereabouts::Under(link)) => link,
+            Ok(Whereabouts::Nowhere | Whereabouts::Gone) => return last_word(place, step, task),
+            Err(error) => return recorded(place)?.ok_or(error),
+        };
+        // Asked for before looking, so that an end in between is not missed.
+        let (end, is_certain) = link.end_of(&place.id);
+        if is_certain {
+            if let Ok(exit) = end.await {
+                return Ok(to_exit(&exit));
+            }
+            continue;
+        }
         if let Some(exit) = recorded(place)? {
             return Ok(exit);
         }
-        let link = match shims.locate(place).await? {
-            Whereabouts::Under(link) => link,
-            Whereabouts::Nowhere => return Err(Error::unknown_step(step, task)),
-            Whereabouts::Gone => return last_word(place, step, task),
-        };
-        // Asked for before looking, so that an end in between is not missed.
-        let end = link.end_of(&place.id);
         match link.call(Order::Status { step: place.id.clone() }).await {
             Ok(Answer::Status(status)) => {
                 if let Some(exit) = status.exit {

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jobwright_shim::codec::{self, Decoder};
 use jobwright_shim::protocol::{Notice, PROTOCOL, PROTOCOL_MIN};
@@ -22,35 +22,69 @@ type Reply = oneshot::Sender<Result<Answer, ShimError>>;
 #[derive(Debug)]
 pub(crate) struct Link {
     orders: mpsc::UnboundedSender<(Order, Reply)>,
-    waiting: Arc<Waiting>,
+    ends: Arc<Ends>,
     gone: watch::Receiver<()>,
 }
 
-/// Who waits for the end of which step.
+/// What is known of the ends of steps, and who waits for which.
 #[derive(Debug, Default)]
-struct Waiting(Mutex<HashMap<StepId, Vec<oneshot::Sender<ExitRecord>>>>);
+struct Ends(Mutex<HashMap<StepId, End>>);
 
-impl Waiting {
-    fn add(&self, step: &StepId) -> oneshot::Receiver<ExitRecord> {
-        let (sender, receiver) = oneshot::channel();
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let waiting = all.entry(step.clone()).or_default();
-        // Those who asked and left again do not pile up.
-        waiting.retain(|sender| !sender.is_closed());
-        waiting.push(sender);
-        receiver
+/// The end of one step.
+#[derive(Debug, Default)]
+struct End {
+    waiting: Vec<oneshot::Sender<ExitRecord>>,
+    /// The step was started over this connection, so its end cannot have been missed: it is kept when it comes.
+    expected: bool,
+    came: Option<ExitRecord>,
+}
+
+impl Ends {
+    fn all(&self) -> MutexGuard<'_, HashMap<StepId, End>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self, step: &StepId, exit: &ExitRecord) {
-        let waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(step);
-        for sender in waiting.into_iter().flatten() {
+    fn expect(&self, step: &StepId) {
+        self.all().insert(step.clone(), End { expected: true, ..End::default() });
+    }
+
+    /// Waits for the end of `step`; true when it has come or certainly will come after all that happened before this call.
+    fn add(&self, step: &StepId) -> (oneshot::Receiver<ExitRecord>, bool) {
+        let (sender, receiver) = oneshot::channel();
+        let mut all = self.all();
+        let end = all.entry(step.clone()).or_default();
+        match &end.came {
+            // The receiver is here, so there is somebody to take it.
+            Some(exit) => drop(sender.send(exit.clone())),
+            None => {
+                // Those who asked and left again do not pile up.
+                end.waiting.retain(|sender| !sender.is_closed());
+                end.waiting.push(sender);
+            }
+        }
+        (receiver, end.expected)
+    }
+
+    fn tell(&self, step: StepId, exit: &ExitRecord) {
+        let mut all = self.all();
+        let Some(end) = all.get_mut(&step) else { return };
+        for sender in end.waiting.drain(..) {
             // Whoever dropped the receiver no longer wants to know.
             let _ = sender.send(exit.clone());
         }
+        if end.expected {
+            end.came = Some(exit.clone());
+        } else {
+            all.remove(&step);
+        }
+    }
+
+    fn forget(&self, step: &StepId) {
+        self.all().remove(step);
     }
 
     fn forget_all(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.all().clear();
     }
 }
 
@@ -64,20 +98,20 @@ impl Link {
         let stream = UnixStream::from_std(stream).map_err(unreachable)?;
         let (orders, given) = mpsc::unbounded_channel();
         let (alive, gone) = watch::channel(());
-        let waiting = Arc::new(Waiting::default());
+        let ends = Arc::new(Ends::default());
         let connection = Connection {
             stream,
             decoder: Decoder::default(),
             unanswered: HashMap::new(),
             last_id: 0,
-            waiting: Arc::clone(&waiting),
+            ends: Arc::clone(&ends),
         };
         tokio::spawn(async move {
             connection.serve(given).await;
             // Dropped last: who sees it may look for an exit that the connection still told.
             drop(alive);
         });
-        let link = Self { orders, waiting, gone };
+        let link = Self { orders, ends, gone };
         match link.call(Order::Hello { min: PROTOCOL_MIN, max: PROTOCOL }).await? {
             Answer::Hello { .. } => Ok(link),
             other => Err(ShimError::Protocol(format!("a hello was answered with {other:?}"))),
@@ -102,14 +136,25 @@ impl Link {
         self.order(order).await
     }
 
-    /// The end of a step, when it comes after this call; an error when the connection is gone before.
-    pub(crate) fn end_of(&self, step: &StepId) -> oneshot::Receiver<ExitRecord> {
-        let receiver = self.waiting.add(step);
+    /// A step is about to be started over this connection: its end is kept from now on.
+    pub(crate) fn expect(&self, step: &StepId) {
+        self.ends.expect(step);
+    }
+
+    /// Nobody will ask for the end of this step any more.
+    pub(crate) fn forget(&self, step: &StepId) {
+        self.ends.forget(step);
+    }
+
+    /// The end of a step; an error when the connection is gone before it comes. False when it may have come already: only of a
+    /// step that was [expected](Self::expect) is that known.
+    pub(crate) fn end_of(&self, step: &StepId) -> (oneshot::Receiver<ExitRecord>, bool) {
+        let end = self.ends.add(step);
         if self.is_gone() {
             // It may have gone between the last look and this one, with nobody left to tell.
-            self.waiting.forget_all();
+            self.ends.forget_all();
         }
-        receiver
+        end
     }
 
     pub(crate) fn is_gone(&self) -> bool {
@@ -129,7 +174,7 @@ struct Connection {
     decoder: Decoder,
     unanswered: HashMap<u64, Reply>,
     last_id: u64,
-    waiting: Arc<Waiting>,
+    ends: Arc<Ends>,
 }
 
 impl Connection {
@@ -138,7 +183,7 @@ impl Connection {
             tracing::debug!(%error, "connection to the shim ended");
         }
         given.close();
-        self.waiting.forget_all();
+        self.ends.forget_all();
     }
 
     /// Until the handle is dropped or the shim is gone.
@@ -182,7 +227,7 @@ impl Connection {
                         let _ = reply.send(result.map_err(ShimError::Refused));
                     }
                 }
-                Message::Notice(Notice::Exited { step, exit, .. }) => self.waiting.tell(&step, &exit),
+                Message::Notice(Notice::Exited { step, exit, .. }) => self.ends.tell(step, &exit),
                 Message::Notice(Notice::OutputDone { .. }) => {}
             }
         }

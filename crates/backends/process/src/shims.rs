@@ -40,7 +40,13 @@ pub(crate) struct Shims {
     own: String,
     links: Mutex<HashMap<String, Arc<Link>>>,
     /// The shims that were told to start steps, so that a step is known before its shim has come to it.
-    told: std::sync::Mutex<HashMap<StepId, String>>,
+    told: std::sync::Mutex<HashMap<StepId, Told>>,
+}
+
+/// Who was told to start a step.
+struct Told {
+    shim: String,
+    over: Arc<Link>,
 }
 
 impl Shims {
@@ -87,14 +93,17 @@ impl Shims {
             .map_err(|error| does_not_answer(&error))
     }
 
-    /// Notes who is told to start a step.
-    pub(crate) fn note(&self, step: &StepId, shim: &str) {
-        self.told().insert(step.clone(), shim.to_owned());
+    /// Notes who is told to start a step, and over which connection.
+    pub(crate) fn note(&self, step: &StepId, shim: &str, over: &Arc<Link>) {
+        over.expect(step);
+        self.told().insert(step.clone(), Told { shim: shim.to_owned(), over: Arc::clone(over) });
     }
 
     /// The step was not started, or is destroyed.
     pub(crate) fn forget(&self, step: &StepId) {
-        self.told().remove(step);
+        if let Some(told) = self.told().remove(step) {
+            told.over.forget(step);
+        }
     }
 
     /// The steps of a task that shims were told to start, whatever became of their files.
@@ -105,13 +114,13 @@ impl Shims {
         uuids.map(|uuid| task.step(&uuid)).collect()
     }
 
-    fn told(&self) -> std::sync::MutexGuard<'_, HashMap<StepId, String>> {
+    fn told(&self) -> std::sync::MutexGuard<'_, HashMap<StepId, Told>> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Who has this step.
     pub(crate) async fn locate(&self, place: &StepPlace) -> Result<Whereabouts> {
-        let told = self.told().get(&place.id).cloned();
+        let told = self.told().get(&place.id).map(|told| told.shim.clone());
         let name = match told {
             Some(name) => Some(name),
             None => name_in(place.start()?),

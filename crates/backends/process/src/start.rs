@@ -70,7 +70,7 @@ impl Ready {
         let order = self.order(step, host);
         let (name, link) = shims.own().await?;
         // No await between the note and the order: whoever finds the note asks the shim after the order came.
-        shims.note(&self.place.id, name);
+        shims.note(&self.place.id, name, &link);
         match link.order(Order::Start(Box::new(order))).await {
             Ok(_) => Ok(()),
             Err(ShimError::Refused(refusal)) => {

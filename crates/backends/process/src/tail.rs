@@ -20,7 +20,9 @@ use crate::place::StepPlace;
 use crate::shims::{Shims, Whereabouts};
 use crate::watch::{Watch, Watcher};
 
-/// What is read at once.
+/// What is read at once, at first: most steps say little.
+const FIRST_PIECE: usize = 8 << 10;
+/// What is read at once from a step that says much.
 const PIECE: usize = 256 << 10;
 /// Up to this many bytes, small frames of one stream become one chunk.
 const CHUNK: usize = 64 << 10;
@@ -46,7 +48,7 @@ pub(crate) async fn tail(
         step: place.id.to_string(),
         file,
         reader: FrameReader::at(from.get()),
-        buffer: vec![0; PIECE],
+        buffer: vec![0; FIRST_PIECE],
         watch: watcher.watch(&path),
         shim,
         is_last_look: false,
@@ -94,6 +96,9 @@ impl Follower {
     fn read(&mut self) -> io::Result<bool> {
         let length = self.file.read_at(&mut self.buffer, self.reader.wanted())?;
         self.reader.push(&self.buffer[..length]);
+        if length == self.buffer.len() && length < PIECE {
+            self.buffer.resize(PIECE, 0);
+        }
         Ok(length > 0)
     }
 

@@ -10,10 +10,13 @@ pub(crate) mod sink;
 mod words;
 
 use std::io::IsTerminal;
+use std::pin::pin;
+use std::thread;
 
 use futures_util::StreamExt;
 use jobwright_events::{Event, EventLogReader, WireLine};
-use tokio::task::JoinHandle;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 
 use board::Board;
 use json::Json;
@@ -56,13 +59,13 @@ trait Show: Send {
 }
 
 /// A run that is being shown.
-pub(crate) struct Shown(JoinHandle<()>);
+pub(crate) struct Shown(oneshot::Receiver<()>);
 
 impl Shown {
     /// Waits until everything is shown.
     pub(crate) async fn finish(self) {
-        if let Err(error) = self.0.await {
-            tracing::error!(%error, "the run could not be shown to its end");
+        if self.0.await.is_err() {
+            tracing::error!("the run could not be shown to its end");
         }
     }
 }
@@ -74,17 +77,26 @@ pub(crate) fn follow(reader: EventLogReader, form: Form) -> Shown {
         Form::Plain => Box::new(Plain::new()),
         Form::Board => Box::new(Board::new()),
     };
-    Shown(tokio::spawn(async move {
-        let mut lines = std::pin::pin!(reader.subscribe(0));
-        while let Some(line) = lines.next().await {
-            match line {
-                // Writing to a terminal or pipe may block; other tasks of this thread go elsewhere meanwhile.
-                Ok(line) => tokio::task::block_in_place(|| show.line(&line)),
-                Err(error) => {
-                    tracing::error!(%error, "the event log cannot be read");
-                    break;
-                }
-            }
+    let (done, shown) = oneshot::channel();
+    let runtime = Handle::current();
+    // Writing to a terminal or a pipe may block: a thread of its own, so that nothing else waits for it.
+    let thread = thread::Builder::new().name("show".to_owned()).spawn(move || {
+        runtime.block_on(show_all(reader, &mut *show));
+        // An error means that nobody waits for it.
+        let _ = done.send(());
+    });
+    if let Err(error) = thread {
+        tracing::error!(%error, "there is no thread to show the run");
+    }
+    Shown(shown)
+}
+
+async fn show_all(reader: EventLogReader, show: &mut dyn Show) {
+    let mut lines = pin!(reader.subscribe(0));
+    while let Some(line) = lines.next().await {
+        match line {
+            Ok(line) => show.line(&line),
+            Err(error) => return tracing::error!(%error, "the event log cannot be read"),
         }
-    }))
+    }
 }

@@ -13,12 +13,13 @@ use jobwright_engine::{
 };
 use jobwright_events::{Bus, Event, EventKind, RunMode, Sink, StreamKind, WireEvent};
 use jobwright_model::{Cause, Ending, ExitStatus, RunId, StepExit};
-use jobwright_runtime::Scope;
+use jobwright_runtime::{Scope, Slot};
 
-/// What a job of the table does: how long it takes, what it prints, with which code it exits.
+/// What a job of the table does: how long it takes, and how long to clean up after that; what it prints, with which code it exits.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Act {
     pub(crate) takes: Duration,
+    pub(crate) cleans: Duration,
     pub(crate) prints: &'static str,
     pub(crate) exits: i32,
 }
@@ -49,7 +50,7 @@ pub(crate) fn takes(milliseconds: u64) -> Act {
 
 #[async_trait]
 impl JobExecutor for Scripted {
-    async fn execute(&self, job: &PreparedJob, output: &JobOutput, scope: &Scope) -> JobOutcome {
+    async fn execute(&self, job: &PreparedJob, output: &JobOutput, scope: &Scope, slot: Slot) -> JobOutcome {
         let act = self.acts.get(&*job.name).cloned().unwrap_or_default();
         self.order.lock().unwrap().push(job.name.to_string());
         self.most.fetch_max(self.running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
@@ -61,6 +62,8 @@ impl JobExecutor for Scripted {
             cause = scope.cancelled() => Some(cause),
         };
         self.running.fetch_sub(1, Ordering::SeqCst);
+        drop(slot);
+        tokio::time::sleep(act.cleans).await;
         let ending = Ending::of_exit(&StepExit::new(ExitStatus::Code(act.exits)));
         match (cancelled, act.exits) {
             (Some(cause), _) => JobOutcome::not_passed(Ending::new(cause), "by the user"),

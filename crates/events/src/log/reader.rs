@@ -178,20 +178,36 @@ impl Cursor {
     /// Reads a block up to `end` (the file's, when it is not known); false when there is nothing more.
     async fn read_on(&mut self, end: Option<u64>) -> Result<bool, LogError> {
         let (log, after, offset) = (Arc::clone(&self.log), self.after, self.offset);
-        let path = log.path.clone();
-        let block = spawn_blocking(move || {
+        let read = move || {
             let offset = offset.map_or_else(|| log.offset_after(after), Ok);
             let start = offset.map_err(LogError::io(&log.path, "read the index of"))?;
             log.read_block(start, end)
-        });
-        let stopped = |_| LogError::Io { path, action: "read", source: io::ErrorKind::Interrupted.into() };
-        let block = block.await.map_err(stopped)??;
+        };
+        let block = if self.is_level() { read() } else { self.elsewhere(read).await }?;
         let is_new = self.offset.is_none_or(|offset| offset < block.end);
         if is_new {
             self.offset = Some(block.end);
         }
         self.ready.extend(block.lines.into_iter().filter(|line| line.seq > after));
         Ok(is_new)
+    }
+
+    /// Whether what comes next was written a moment ago by this process: it is in memory, and reading it costs less than asking
+    /// another thread to.
+    fn is_level(&self) -> bool {
+        self.live.is_some() && self.offset.is_some()
+    }
+
+    /// Reads where it may take as long as a disk takes.
+    async fn elsewhere<T: Send + 'static>(
+        &self,
+        read: impl FnOnce() -> Result<T, LogError> + Send + 'static,
+    ) -> Result<T, LogError> {
+        let stopped = |_| {
+            let path = self.log.path.clone();
+            LogError::Io { path, action: "read", source: io::ErrorKind::Interrupted.into() }
+        };
+        spawn_blocking(read).await.map_err(stopped)?
     }
 
     async fn wait(&mut self) {

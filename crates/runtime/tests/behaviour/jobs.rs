@@ -6,9 +6,10 @@ use jobwright_backend::dummy::Verb;
 use jobwright_journal::Journal;
 use jobwright_model::{Cause, Outcome, Phase, Secret, Timeouts};
 use jobwright_runtime::{Backends, JobRun, Limits, Record, open_tasks};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::support::{Event, World, gist, job, phase, seconds, step, workflow};
+use crate::support::{Event, Twist, World, gist, job, phase, seconds, step, workflow};
 
 fn runs(name: &str, environment: &[(&str, &str)]) -> Phase {
     phase(workflow([vec![step(name, environment)]]))
@@ -150,4 +151,27 @@ async fn a_job_without_phases_passes() {
     let world = World::new();
     let run = JobRun::new(job([]), Backends::new(), Arc::clone(&world.seen) as _);
     assert!(run.run().await.ending.succeeded());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_slot_of_a_job_is_free_when_the_last_step_of_its_last_phase_has_ended() {
+    let world = World::new();
+    let slots = Arc::new(Semaphore::new(1));
+    let slot = Arc::clone(&slots).acquire_owned().await.unwrap();
+    let backend = world.twisted(Twist::DestroyWorkflowHangs);
+    let run = JobRun::new(
+        job([runs("a", &[("SLEEP", "5s")]), always("after", &[("SLEEP", "3s")])]),
+        Backends::from([("dummy".to_owned(), backend as _)]),
+        Arc::clone(&world.seen) as _,
+    );
+    let limits = Limits { cleanup: seconds(60), ..Limits::default() };
+    let begun = Instant::now();
+    let free = async {
+        drop(slots.acquire().await);
+        begun.elapsed()
+    };
+    let (report, free) = tokio::join!(run.slot(slot).limits(limits).run(), free);
+    assert!(report.phases.iter().all(|phase| phase.left_behind.is_some()));
+    assert_eq!(free, seconds(5 + 60 + 3), "after the first phase's cleanup, before the last one's");
+    assert_eq!(begun.elapsed(), seconds(5 + 60 + 3 + 60));
 }

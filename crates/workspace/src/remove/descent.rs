@@ -4,6 +4,7 @@
 //! remove elsewhere.
 
 use std::ffi::{CString, OsStr};
+use std::io::ErrorKind;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -16,7 +17,8 @@ use super::guard::Target;
 use crate::beneath::{Beneath, names_in};
 use crate::{Error, Result};
 
-/// How often a directory is emptied again because something was added to it meanwhile.
+/// How often a directory is emptied again because something was added to it meanwhile, and how often a removal begins anew
+/// because somebody else removed the directory that it was in.
 const MAX_PASSES: u32 = 16;
 
 /// A directory on the way from the target to where the removal is.
@@ -29,47 +31,54 @@ struct Level {
     passes: u32,
 }
 
-struct Descent {
+struct Descent<'r> {
     /// The target's parent, and where it lies.
     top: OwnedFd,
     top_path: PathBuf,
     levels: Vec<Level>,
     /// The directory of the last level.
     here: OwnedFd,
-    report: RemoveReport,
+    report: &'r mut RemoveReport,
 }
 
 pub(super) fn remove(target: &Target) -> Result<RemoveReport> {
+    let mut report = RemoveReport::default();
+    for _ in 0..MAX_PASSES {
+        match remove_once(target, &mut report) {
+            Err(Error::Unreadable { source, .. }) if source.kind() == ErrorKind::NotFound => {}
+            done => return done.map(|()| report),
+        }
+    }
+    Err(Error::StillInUse { path: target.path() })
+}
+
+/// One way through the tree. That something is not there any more is an error only where there is no way on from it.
+fn remove_once(target: &Target, report: &mut RemoveReport) -> Result<()> {
     let parent = match Beneath::new(&target.parent) {
         Ok(parent) => parent,
-        Err(Errno::NOENT) => return Ok(RemoveReport::default()),
+        Err(Errno::NOENT) => return Ok(()),
         Err(errno) => return Err(Error::reading(&target.parent, errno)),
     };
     let stat = match rustix::fs::statat(parent.fd(), &target.name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => stat,
-        Err(Errno::NOENT) => return Ok(RemoveReport::default()),
+        Err(Errno::NOENT) => return Ok(()),
         Err(errno) => return Err(Error::reading(target.path(), errno)),
     };
     if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
         return Err(Error::NotADirectory { path: target.path() });
     }
     let hold = || parent.fd().try_clone_to_owned().map_err(|error| Error::reading(&target.parent, error));
-    let mut descent = Descent {
-        top: hold()?,
-        top_path: target.parent.clone(),
-        levels: Vec::new(),
-        here: hold()?,
-        report: RemoveReport::default(),
-    };
+    let mut descent =
+        Descent { top: hold()?, top_path: target.parent.clone(), levels: Vec::new(), here: hold()?, report };
     let name = CString::new(target.name.as_bytes()).map_err(|error| Error::reading(target.path(), error))?;
     descent.enter(name)?;
     while !descent.levels.is_empty() {
         descent.step()?;
     }
-    Ok(descent.report)
+    Ok(())
 }
 
-impl Descent {
+impl Descent<'_> {
     /// Goes one directory down, or removes the present one and goes up.
     fn step(&mut self) -> Result<()> {
         match self.levels.last_mut().and_then(|level| level.below.pop()) {

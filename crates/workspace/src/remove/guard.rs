@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
+use std::sync::LazyLock;
 
 use crate::{Error, Result};
 
@@ -41,11 +42,14 @@ pub(super) fn check(path: &Path) -> Result<Target> {
     if real.components().count() <= 2 {
         return Err(refuse("it lies directly in the root of the file system"));
     }
-    if homes().iter().any(|home| home.starts_with(&real)) {
+    if HOMES.iter().any(|home| home.starts_with(&real)) {
         return Err(refuse("it is, or holds, a user's home directory"));
     }
     Ok(target)
 }
+
+/// Looked up once: a job's directory does not become somebody's home while this process runs.
+static HOMES: LazyLock<Vec<PathBuf>> = LazyLock::new(homes);
 
 /// The homes of this process's user, of the users that the system knows, and of those who have a directory in `/home`.
 fn homes() -> Vec<PathBuf> {

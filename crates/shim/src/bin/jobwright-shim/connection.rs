@@ -11,7 +11,7 @@ use rustix::io::Errno;
 /// What an owner may leave unread before it is dropped.
 const MAX_UNREAD: usize = 16 << 20;
 /// What is read from one owner in one turn.
-const PIECE: usize = 64 << 10;
+const PIECE: usize = 16 << 10;
 
 /// An owner.
 pub(crate) struct Connection {
@@ -78,15 +78,15 @@ impl Connection {
         self.decoder.next_message()
     }
 
-    /// Sends a message, or keeps it until the owner reads.
-    pub(crate) fn send(&mut self, message: &Message) -> Result<(), Broken> {
+    /// Keeps a message for the next [`flush`](Self::flush): what happens in one turn wakes the owner once.
+    pub(crate) fn queue(&mut self, message: &Message) -> Result<(), Broken> {
         // Everything in a message came as JSON, so it can go as JSON.
         let line = codec::encode(message).map_err(|_| Broken)?;
         if self.unsent.len() + line.len() > MAX_UNREAD {
             return Err(Broken);
         }
         self.unsent.extend_from_slice(&line);
-        self.flush()
+        Ok(())
     }
 
     /// Sends what was kept, as far as the owner reads.

@@ -71,8 +71,9 @@ impl Shim {
                 Err(DecodeError::TooLong) => return self.drop_connection(key),
             }
         }
-        let Some(connection) = self.connections.get(&key) else { return };
-        if connection.input_ended && !connection.is_stdio() {
+        let Some(connection) = self.connections.get_mut(&key) else { return };
+        // Before anything is copied, and before an owner that asked and left is let go.
+        if connection.flush().is_err() || (connection.input_ended && !connection.is_stdio()) {
             return self.drop_connection(key);
         }
         self.watch_output(key);

@@ -104,6 +104,7 @@ impl Shim {
                 }
             }
             self.on_time();
+            self.flush();
         }
         Ok(())
     }
@@ -129,9 +130,20 @@ impl Shim {
 
     fn send(&mut self, key: u64, message: &Message) {
         let Some(connection) = self.connections.get_mut(&key) else { return };
-        match connection.send(message) {
-            Ok(()) => self.watch_output(key),
-            Err(_) => self.drop_connection(key),
+        if connection.queue(message).is_err() {
+            self.drop_connection(key);
+        }
+    }
+
+    /// Sends what was said in this turn.
+    fn flush(&mut self) {
+        let unsent = self.connections.iter().filter(|(_, connection)| connection.has_unsent());
+        for key in unsent.map(|(key, _)| *key).collect::<Vec<_>>() {
+            let Some(connection) = self.connections.get_mut(&key) else { continue };
+            match connection.flush() {
+                Ok(()) => self.watch_output(key),
+                Err(_) => self.drop_connection(key),
+            }
         }
     }
 

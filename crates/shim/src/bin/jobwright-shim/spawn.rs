@@ -121,7 +121,8 @@ impl Spawner {
         // SAFETY: the child wrote it, through the pointer that `clone` was given.
         let failure = unsafe { ptr::read_volatile(&child.failure) };
         let Some((stage, errno)) = failure else { return Ok(pid as u32) };
-        system::reap(pid as u32);
+        // It gave its memory back before it is quite gone; whoever is told of the failure must not find it any more.
+        system::reap_ending(pid as u32);
         Err(prepared.explain(order, stage, errno))
     }
 }

@@ -105,11 +105,20 @@ pub(crate) fn peek_ended_child() -> Option<u32> {
 
 /// Takes the exit status of one ended child; `None` if it has not ended.
 pub(crate) fn reap(pid: u32) -> Option<(ExitStatus, Usage)> {
+    wait(pid, libc::WNOHANG)
+}
+
+/// Waits for a child that is ending by itself; it must not be one that runs.
+pub(crate) fn reap_ending(pid: u32) {
+    wait(pid, 0);
+}
+
+fn wait(pid: u32, options: i32) -> Option<(ExitStatus, Usage)> {
     let mut status = 0;
     // SAFETY: zeroed is a valid rusage and the kernel fills both.
     let (reaped, usage) = unsafe {
         let mut usage: libc::rusage = std::mem::zeroed();
-        (libc::wait4(pid as i32, &mut status, libc::WNOHANG, &mut usage), usage)
+        (libc::wait4(pid as i32, &mut status, options, &mut usage), usage)
     };
     if reaped != pid as i32 {
         return None;
