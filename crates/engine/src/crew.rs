@@ -23,10 +23,12 @@ pub(crate) struct Crew {
 }
 
 impl Crew {
-    /// A crew of whose jobs at most `limit` run at the same time; at least 1. As many again may be cleaning up after themselves.
+    /// A crew of whose jobs at most `limit` run at the same time; at least 1. As many again may be cleaning up after themselves, but
+    /// one at a time means just that.
     pub(crate) fn new(bus: Arc<Bus>, executor: Arc<dyn JobExecutor>, scope: Scope, limit: usize) -> Self {
         let limit = limit.clamp(1, Semaphore::MAX_PERMITS / 2);
-        Self { bus, executor, scope, slots: Arc::new(Semaphore::new(limit)), in_flight: limit * 2 }
+        let in_flight = if limit == 1 { 1 } else { limit * 2 };
+        Self { bus, executor, scope, slots: Arc::new(Semaphore::new(limit)), in_flight }
     }
 
     /// How many jobs may be on their way at the same time: running, or ended and cleaning up.

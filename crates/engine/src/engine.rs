@@ -197,6 +197,8 @@ impl Run<'_> {
     async fn load_backend(&self, images: bool) -> Result<Arc<dyn Backend>, RunError> {
         let backend = self.engine.choose_backend(images).await?;
         let info = backend.load().await.map_err(|source| RunError::Load { name: backend.name(), source })?;
+        let (name, engine) = (backend.name().to_owned(), info.engine_id);
+        self.journal.append(&Record::BackendLoaded { backend: name, engine })?;
         self.say(format!("Running on the {} backend ({}, {})", backend.name(), info.engine, info.platform));
         Ok(backend)
     }

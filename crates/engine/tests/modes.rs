@@ -161,16 +161,21 @@ async fn a_limit_holds_in_every_mode_and_jobs_start_in_order() {
 
 #[tokio::test(start_paused = true)]
 async fn a_job_that_only_cleans_up_holds_nobody_up_but_as_many_again_are_not_exceeded() {
-    let file = "stages: [all]\na: {stage: all, script: [x]}\nb: {stage: all, script: [x]}\nc: {stage: all, script: [x]}\n";
+    let jobs: String = (0..5).map(|n| format!("j{n}: {{stage: all, script: [x]}}\n")).collect();
     let slow = Act { takes: Duration::from_secs(1), cleans: Duration::from_secs(10), ..Act::default() };
-    for needs in ["", "last: {stage: all, script: [x], needs: c}\n"] {
+    for (limit, needs, seconds) in [
+        // Two run in the first second and clean up to the 11th, two one second later; the last begins when the first is over.
+        (2, "", 11 + 1 + 10),
+        (2, "last: {stage: all, script: [x], needs: j4}\n", 11 + 1 + 10),
+        (1, "", 5 * (1 + 10)),
+    ] {
         let begun = Instant::now();
-        let acts = [("a", slow.clone()), ("b", slow.clone()), ("c", slow.clone())];
-        let play = Play { limit: 1, ..Play::of(&format!("{file}{needs}")).mode(RunMode::Parallel) };
+        let acts: [(&str, Act); 5] = ["j0", "j1", "j2", "j3", "j4"].map(|job| (job, slow.clone()));
+        let text = format!("stages: [all]\n{jobs}{needs}");
+        let play = Play { limit, ..Play::of(&text).mode(RunMode::Parallel) };
         let played = play.run(Scripted::new(acts)).await;
-        assert_eq!(played.executor.most.load(Ordering::SeqCst), 1);
-        // a runs in the first second and cleans up to the 11th, b one second later; c begins when a is over.
-        assert_eq!(begun.elapsed().as_secs(), 11 + 1 + 10);
+        assert_eq!(played.executor.most.load(Ordering::SeqCst), limit);
+        assert_eq!(begun.elapsed().as_secs(), seconds);
     }
 }
 

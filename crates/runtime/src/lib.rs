@@ -36,6 +36,6 @@ pub use limits::Limits;
 pub use masking::secrets_of;
 pub use observer::{MaskedChunk, Observer, ObserverError, ResumePoint, Trace};
 pub use plan::PlanError;
-pub use record::{Record, open_tasks};
+pub use record::{Record, TaskPlace, open_tasks};
 pub use scope::Scope;
 pub use workflow::{StepReport, WorkflowReport, WorkflowRun};

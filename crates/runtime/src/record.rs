@@ -10,6 +10,15 @@ use serde::{Deserialize, Serialize};
 #[serde(tag = "record", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Record {
+    /// Tasks that are opened on that backend from here on are on this engine, which the backend may find by another address, or
+    /// another one by the same.
+    BackendLoaded {
+        /// The backend's name.
+        backend: String,
+        /// Which engine it reached, as `BackendInfo::engine_id` tells; none where it cannot be told.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        engine: Option<String>,
+    },
     /// The task is about to be set up on that backend; whatever carries its uuid there is ours to remove.
     TaskOpened {
         /// The task.
@@ -42,14 +51,28 @@ pub enum Record {
     },
 }
 
-/// The tasks that were opened and not closed, with their backends: what a dead owner left behind.
+/// Where a task is to be looked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskPlace {
+    /// The backend's name.
+    pub backend: String,
+    /// Which engine; none where it could not be told.
+    pub engine: Option<String>,
+}
+
+/// The tasks that were opened and not closed, with where they are: what a dead owner left behind.
 #[must_use]
-pub fn open_tasks(records: &[Record]) -> BTreeMap<TaskUuid, String> {
+pub fn open_tasks(records: &[Record]) -> BTreeMap<TaskUuid, TaskPlace> {
     let mut open = BTreeMap::new();
+    let mut engines = BTreeMap::new();
     for record in records {
         match record {
+            Record::BackendLoaded { backend, engine } => {
+                engines.insert(backend, engine.clone());
+            }
             Record::TaskOpened { task, backend, .. } => {
-                open.insert(task.clone(), backend.clone());
+                let engine = engines.get(backend).cloned().flatten();
+                open.insert(task.clone(), TaskPlace { backend: backend.clone(), engine });
             }
             Record::TaskClosed { task } => {
                 open.remove(task);
@@ -64,19 +87,31 @@ pub fn open_tasks(records: &[Record]) -> BTreeMap<TaskUuid, String> {
 mod tests {
     use super::*;
 
+    fn opened(task: &str) -> Record {
+        let task = TaskUuid::new(task).unwrap();
+        Record::TaskOpened { task, backend: "process".into(), job: "build".into() }
+    }
+
+    fn on(engine: Option<&str>) -> Record {
+        Record::BackendLoaded { backend: "process".into(), engine: engine.map(str::to_owned) }
+    }
+
+    fn open(records: &[Record]) -> Vec<(String, Option<String>)> {
+        let open = open_tasks(records).into_iter();
+        open.map(|(task, place)| (task.to_string(), place.engine)).collect()
+    }
+
     #[test]
     fn a_task_is_open_until_it_is_closed() {
-        let opened = |task: &str| Record::TaskOpened {
-            task: TaskUuid::new(task).unwrap(),
-            backend: "process".into(),
-            job: "build".into(),
-        };
         let closed = Record::TaskClosed { task: TaskUuid::new("t1").unwrap() };
-        let open = open_tasks(&[opened("t1"), opened("t2"), closed]);
-        assert_eq!(
-            open.into_iter().collect::<Vec<_>>(),
-            [(TaskUuid::new("t2").unwrap(), "process".to_owned())]
-        );
+        assert_eq!(open(&[opened("t1"), opened("t2"), closed]), [("t2".to_owned(), None)]);
+    }
+
+    #[test]
+    fn a_task_is_on_the_engine_that_was_reached_when_it_was_opened() {
+        let records = [opened("t0"), on(Some("a")), opened("t1"), on(Some("b")), opened("t2"), on(None)];
+        let engines: Vec<_> = open(&records).into_iter().map(|(_, engine)| engine).collect();
+        assert_eq!(engines, [None, Some("a".to_owned()), Some("b".to_owned())]);
     }
 
     #[test]

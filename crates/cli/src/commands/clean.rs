@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jobwright_backend::{Backend, BackendRegistry};
 use jobwright_journal::{Journal, JournalError, StateDir};
 use jobwright_model::{RunId, TaskUuid, Workflow};
-use jobwright_runtime::{Record, open_tasks};
+use jobwright_runtime::{Record, TaskPlace, open_tasks};
 
 use crate::args::CleanArgs;
 use crate::backends;
@@ -39,9 +39,16 @@ fn left_alone(run: &RunId) {
     sink::say(format_args!("{run} is running and is left alone"));
 }
 
+/// A backend, and which engine it reaches.
+#[derive(Clone)]
+struct Loaded {
+    backend: Arc<dyn Backend>,
+    engine: Option<String>,
+}
+
 struct Broom {
     registry: BackendRegistry,
-    loaded: BTreeMap<String, Arc<dyn Backend>>,
+    loaded: BTreeMap<String, Loaded>,
     dry_run: bool,
     removed: usize,
     failed: usize,
@@ -69,8 +76,8 @@ impl Broom {
         // Owning the journal keeps anybody else from adopting the run meanwhile.
         match Journal::<Record>::open(&path) {
             Ok((journal, _)) => {
-                for (task, backend) in open {
-                    self.sweep_task(run, &task, &backend, &journal).await;
+                for (task, place) in open {
+                    self.sweep_task(run, &task, &place, &journal).await;
                 }
                 self.sweep_clone(run, &clone).await;
             }
@@ -79,8 +86,8 @@ impl Broom {
         }
     }
 
-    fn tell(&mut self, run: &RunId, open: &BTreeMap<TaskUuid, String>, clone: &Path) {
-        for (task, backend) in open {
+    fn tell(&mut self, run: &RunId, open: &BTreeMap<TaskUuid, TaskPlace>, clone: &Path) {
+        for (task, TaskPlace { backend, .. }) in open {
             sink::say(format_args!("{run}: task {task} on the {backend} backend"));
             self.removed += 1;
         }
@@ -104,8 +111,14 @@ impl Broom {
         }
     }
 
-    async fn sweep_task(&mut self, run: &RunId, task: &TaskUuid, backend: &str, journal: &Journal<Record>) {
-        let destroyed = match self.load(backend).await {
+    async fn sweep_task(
+        &mut self,
+        run: &RunId,
+        task: &TaskUuid,
+        place: &TaskPlace,
+        journal: &Journal<Record>,
+    ) {
+        let destroyed = match self.load(place).await {
             Ok(backend) => {
                 backend.destroy_workflow(&Workflow::default(), task).await.map_err(|error| error.to_string())
             }
@@ -116,21 +129,32 @@ impl Broom {
         });
         match closed {
             Ok(()) => {
-                sink::say(format_args!("{run}: task {task} on the {backend} backend removed"));
+                sink::say(format_args!("{run}: task {task} on the {} backend removed", place.backend));
                 self.removed += 1;
             }
             Err(error) => self.fail(run, &format!("task {task}: {error}")),
         }
     }
 
-    async fn load(&mut self, name: &str) -> Result<Arc<dyn Backend>, String> {
-        if let Some(loaded) = self.loaded.get(name) {
-            return Ok(Arc::clone(loaded));
+    /// The backend of `place`, reaching the engine of `place`: on another one nothing would be found, and the task would be
+    /// taken for removed (DESIGN rule 6).
+    async fn load(&mut self, place: &TaskPlace) -> Result<Arc<dyn Backend>, String> {
+        let name = &place.backend;
+        let Loaded { backend, engine } = match self.loaded.get(name) {
+            Some(loaded) => loaded.clone(),
+            None => {
+                let backend = self.registry.find(Some(name)).await.map_err(|error| error.to_string())?;
+                let engine = backend.load().await.map_err(|error| error.to_string())?.engine_id;
+                self.loaded.entry(name.clone()).or_insert(Loaded { backend, engine }).clone()
+            }
+        };
+        match &place.engine {
+            Some(wanted) if engine.as_ref() != Some(wanted) => Err(format!(
+                "it was run on another engine than the {name} backend finds here; run `jobwright clean` with the address \
+                 that the run was started with"
+            )),
+            _ => Ok(backend),
         }
-        let backend = self.registry.find(Some(name)).await.map_err(|error| error.to_string())?;
-        backend.load().await.map_err(|error| error.to_string())?;
-        self.loaded.insert(name.to_owned(), Arc::clone(&backend));
-        Ok(backend)
     }
 
     fn fail(&mut self, run: &RunId, why: &str) {

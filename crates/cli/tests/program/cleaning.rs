@@ -3,6 +3,10 @@
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
+use jobwright_journal::{Journal, StateDir};
+use jobwright_model::{RunId, TaskUuid};
+use jobwright_runtime::Record;
+
 use crate::support::{Bench, IMAGE, Running, docker, processes_that_mention, wait_for, wait_for_file};
 
 /// A run whose only job says that it runs and then waits for a gate.
@@ -128,6 +132,26 @@ fn a_journal_that_cannot_be_read_is_named_and_nothing_of_its_run_is_touched() {
     std::fs::write(&journal, kept).unwrap();
     bench.run(&["clean"]).expect(0);
     assert_eq!(bench.leftovers(), [""; 0]);
+}
+
+/// The engine's id is written into the journal, so another one under the same address shows.
+#[test]
+fn what_was_run_on_another_engine_is_not_taken_for_removed() {
+    let bench = Bench::new();
+    let state = StateDir::open(&bench.state()).unwrap();
+    let folder = state.create_run_dir(&RunId::generate()).unwrap();
+    let task = TaskUuid::new("t1").unwrap();
+    let (journal, _) = Journal::open(&folder.join("journal")).unwrap();
+    let (backend, job) = ("process".to_owned(), "build".to_owned());
+    let engine = Some("machine:another".to_owned());
+    journal.append(&Record::BackendLoaded { backend: backend.clone(), engine }).unwrap();
+    journal.append(&Record::TaskOpened { task, backend, job }).unwrap();
+    drop(journal);
+    for _ in 0..2 {
+        let failed = bench.run(&["clean"]).expect(1);
+        assert!(failed.stderr.contains("task t1: it was run on another engine"), "{}", failed.stderr);
+        assert_eq!(failed.stdout, "0 leftover(s) removed, 1 could not be\n");
+    }
 }
 
 #[test]
