@@ -2,6 +2,7 @@
 //! single check means; each has its own module or its own tests.
 
 mod cargo_output;
+mod fuzz;
 mod leftovers;
 pub(crate) mod processes;
 mod provision;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::cargo_output::Reader;
 use super::summary::Tally;
-use super::{Setting, leftovers, processes};
+use super::{Setting, fuzz, leftovers, processes};
 use crate::{checklist, examples, interfaces, layers, readme, repository};
 
 /// A named part of the test run.
@@ -32,7 +32,7 @@ pub(crate) const ALL: [Suite; 13] = [
     Suite { name: "examples", run: examples::run },
     Suite { name: "readme", run: readme::run },
     Suite { name: "leftovers", run: leftovers::run },
-    Suite { name: "fuzz", run: fuzz },
+    Suite { name: "fuzz", run: fuzz::run },
 ];
 
 /// Longer than any step takes on two cores with nothing built; a step that hangs ends here.
@@ -171,16 +171,6 @@ fn count(command: &mut Command, log: &Path) -> anyhow::Result<Tally> {
         Err(error) => tally.failed.push(format!("`cargo test`: {error:#}")),
     }
     Ok(tally)
-}
-
-fn fuzz(setting: &Setting) -> Tally {
-    if !setting.fuzz {
-        return Tally::skipped("not asked for (--fuzz)");
-    }
-    if !repository::root().join("fuzz/Cargo.toml").is_file() {
-        return Tally::skipped("this tree has no fuzz targets (they come with the pipeline language)");
-    }
-    Tally::failed("there are fuzz targets, but this command does not run them yet")
 }
 
 /// What tests, examples and README commands find in their environment: the `JOBWRIGHT_TEST_*` variables, the
