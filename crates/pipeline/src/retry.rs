@@ -89,7 +89,6 @@ mod tests {
         Ending::of_exit(&StepExit::new(ExitStatus::Code(code)))
     }
 
-    // covers: local-ci 63, local-ci 65
     #[test]
     fn a_plain_retry_is_for_every_failure_up_to_its_number_and_never_after_a_cancellation() {
         let retry = Retry { max: 2, ..Retry::default() };

@@ -251,7 +251,6 @@ fn the_hosts_secrets_are_its_variables_and_its_files_without_the_last_line_break
     assert!(matches!(unset, Err(SecretError::EnvUnset(_))));
 }
 
-// covers: local-ci 68
 #[test]
 fn commands_on_the_host_are_phases_before_and_after_the_script_a_stage_for_each_command() {
     let hooks = "  job_bootstrap: {run: [cd src, make]}\n  job_cleanup: {run: [make clean]}\n  after_script: [echo over, exit 1]\n";

@@ -213,7 +213,7 @@ fn a_failure_is_allowed_whole_or_for_some_exit_codes() {
     refuses("allow_failure", &["'true'", "1", "[42]", "{}", "{exit_codes: x}", "yes"]);
 }
 
-// covers: local-ci 47, local-ci 79
+// covers: local-ci 79
 #[test]
 fn a_flag_is_true_or_false_without_quotes() {
     assert!(

@@ -122,7 +122,7 @@ fn a_matrix_says_how_many_of_it_may_run_at_a_time() {
     assert!(findings(&job("{values: {A: [1, 2]}, max_parallel: 0}")).contains("`max_parallel` must be"));
 }
 
-// covers: local-ci 52
+// covers: local-ci 52 (the variants)
 #[test]
 fn a_need_of_a_job_with_a_matrix_is_one_of_all_its_variants() {
     let file = format!(
