@@ -127,37 +127,12 @@ impl Checker<'_> {
             return self.refuse(expression, "this condition is nested too deep".to_owned(), None);
         };
         match &expression.expr {
-            Expr::Literal(literal) => match literal {
-                LiteralValue::Boolean(_) => Type::Flag,
-                LiteralValue::Double(_) => Type::Fraction,
-                LiteralValue::Int(_) => Type::Whole,
-                LiteralValue::String(_) => Type::Text,
-                LiteralValue::Null => {
-                    let help = "a variable that is not set is the empty text: compare it with `\"\"`";
-                    self.refuse(expression, "conditions have no `null`".to_owned(), Some(help.to_owned()))
-                }
-                LiteralValue::Bytes(_) | LiteralValue::UInt(_) => {
-                    self.refuse(expression, "conditions have texts and signed numbers only".to_owned(), None)
-                }
-            },
+            Expr::Literal(_) => self.literal(expression),
             Expr::Ident(name) => match FACTS.into_iter().find(|(fact, _)| fact == name) {
                 Some((_, input)) => self.give(expression, input, Type::Text),
                 None => self.unknown_name(expression),
             },
-            Expr::Select(select) => match (&select.operand.expr, select.test) {
-                (Expr::Ident(vars), false) if vars == "vars" => {
-                    let input = Input::Variable(select.field.clone());
-                    self.give(expression, input, Type::Text)
-                }
-                (Expr::Ident(vars), true) if vars == "vars" => {
-                    let input = Input::IsSet(select.field.clone());
-                    self.give(expression, input, Type::Flag)
-                }
-                _ => {
-                    let message = format!("there is no `.{}` here", shown(&select.field));
-                    self.refuse(expression, message, Some("only `vars` has names in it".to_owned()))
-                }
-            },
+            Expr::Select(_) => self.select(expression),
             Expr::Call(_) => self.call(expression, depth),
             Expr::List(_) => {
                 let help = "write `VALUE in [..]`".to_owned();
@@ -165,6 +140,37 @@ impl Checker<'_> {
             }
             Expr::Comprehension(_) => self.refuse(expression, "conditions have no loops".to_owned(), None),
             _ => self.refuse(expression, "this part of CEL is not part of conditions".to_owned(), None),
+        }
+    }
+
+    fn literal(&mut self, expression: &IdedExpr) -> Type {
+        let Expr::Literal(literal) = &expression.expr else { return Type::Unknown };
+        match literal {
+            LiteralValue::Boolean(_) => Type::Flag,
+            LiteralValue::Double(_) => Type::Fraction,
+            LiteralValue::Int(_) => Type::Whole,
+            LiteralValue::String(_) => Type::Text,
+            LiteralValue::Null => {
+                let help = "a variable that is not set is the empty text: compare it with `\"\"`";
+                self.refuse(expression, "conditions have no `null`".to_owned(), Some(help.to_owned()))
+            }
+            LiteralValue::Bytes(_) | LiteralValue::UInt(_) => {
+                self.refuse(expression, "conditions have texts and signed numbers only".to_owned(), None)
+            }
+        }
+    }
+
+    fn select(&mut self, expression: &mut IdedExpr) -> Type {
+        let Expr::Select(select) = &expression.expr else { return Type::Unknown };
+        let name = select.field.clone();
+        let of_vars = matches!(&select.operand.expr, Expr::Ident(vars) if vars == "vars");
+        match (of_vars, select.test) {
+            (true, false) => self.give(expression, Input::Variable(name), Type::Text),
+            (true, true) => self.give(expression, Input::IsSet(name), Type::Flag),
+            (false, _) => {
+                let help = Some("only `vars` has names in it".to_owned());
+                self.refuse(expression, format!("there is no `.{}` here", shown(&name)), help)
+            }
         }
     }
 

@@ -140,32 +140,28 @@ impl Files {
                 return None;
             }
         };
-        if let Some(known) = self.known.get(&canonical).copied() {
-            if let Some(at) = self.chain.iter().position(|open| *open == known) {
-                findings.push(self.circle(at, span));
-                return None;
-            }
-            return self.has_room(span, findings).then_some(known);
+        let known = self.known.get(&canonical).copied();
+        let open = known.and_then(|known| self.chain.iter().position(|open| *open == known));
+        if let Some(open) = open {
+            findings.push(self.circle(open, span));
+            return None;
         }
         if !self.has_room(span, findings) {
             return None;
         }
-        let bytes = match read(&canonical) {
-            Ok(bytes) => bytes,
-            Err(reason) => {
-                findings.push(unreadable(span, &path, &reason));
-                return None;
-            }
-        };
-        self.bytes_left = match self.bytes_left.checked_sub(bytes.len()) {
-            Some(left) => left,
-            None => {
-                let most = MOST_BYTES / 1024 / 1024;
-                let message = format!("the files of this pipeline are larger than {most} MiB in all");
-                findings.push(Finding::error(span, message));
-                return None;
-            }
-        };
+        known.or_else(|| self.read_new(by, path, canonical, span, findings))
+    }
+
+    /// A file that was not read yet, with all that it includes.
+    fn read_new(
+        &mut self,
+        by: usize,
+        path: PathBuf,
+        canonical: PathBuf,
+        span: Span,
+        findings: &mut Findings,
+    ) -> Option<usize> {
+        let bytes = self.fetch(&path, &canonical, span, findings)?;
         let id = self.sources.next_id();
         let source = match decode(id, &path.display().to_string(), &bytes) {
             Ok(source) => source,
@@ -175,9 +171,8 @@ impl Files {
                 return None;
             }
         };
-        let includer =
-            self.trees[by].start.map_or_else(Dialect::default, |start| self.sources[start.file].dialect());
-        let source = source.in_dialect(Dialect::of(&path, includer));
+        let includer = self.trees[by].start.map(|start| self.sources[start.file].dialect());
+        let source = source.in_dialect(Dialect::of(&path, includer.unwrap_or_default()));
         let root = yaml::parse(&source, findings);
         self.complete &= root.is_some() || source.text().trim().is_empty();
         self.sources.add(source);
@@ -186,6 +181,31 @@ impl Files {
         self.known.insert(canonical, included);
         self.follow(included, &directory, findings);
         Some(included)
+    }
+
+    /// A file's bytes, as long as those of all files together are not too many.
+    fn fetch(
+        &mut self,
+        path: &Path,
+        canonical: &Path,
+        span: Span,
+        findings: &mut Findings,
+    ) -> Option<Vec<u8>> {
+        let bytes = match read(canonical) {
+            Ok(bytes) => bytes,
+            Err(reason) => {
+                findings.push(unreadable(span, path, &reason));
+                return None;
+            }
+        };
+        let Some(left) = self.bytes_left.checked_sub(bytes.len()) else {
+            let most = MOST_BYTES / 1024 / 1024;
+            let message = format!("the files of this pipeline are larger than {most} MiB in all");
+            findings.push(Finding::error(span, message));
+            return None;
+        };
+        self.bytes_left = left;
+        Some(bytes)
     }
 
     /// Whether one more include is allowed.
