@@ -21,6 +21,10 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::show::aside::Aside;
 
+/// Each step costs some hundred small allocations, on several threads; with this one 200 trivial jobs take a tenth less time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     cli.global.color.apply();

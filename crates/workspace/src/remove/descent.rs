@@ -87,8 +87,12 @@ impl Descent<'_> {
         }
     }
 
-    /// Goes down into `name` and empties it of everything but directories.
+    /// Goes down into `name` and empties it of everything but directories; one that is empty is removed from here.
     fn enter(&mut self, name: CString) -> Result<()> {
+        if rustix::fs::unlinkat(&self.here, &name, AtFlags::REMOVEDIR).is_ok() {
+            self.report.directories += 1;
+            return Ok(());
+        }
         let directory = match open_removable(&self.here, &name) {
             Ok(directory) => directory,
             Err(Errno::NOENT) => return Ok(()),
