@@ -6,19 +6,19 @@ mod backends;
 mod commands;
 mod exit;
 mod failure;
+mod settings;
 mod show;
 mod signals;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use tokio::runtime::{Builder, Runtime};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::args::Cli;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::settings::Settings;
 use crate::show::aside::Aside;
 
 /// Each step costs some hundred small allocations, on several threads; with this one 200 trivial jobs take a tenth less time.
@@ -26,8 +26,10 @@ use crate::show::aside::Aside;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    cli.global.color.apply();
+    let (cli, settings) = match Settings::parse() {
+        Ok(parsed) => parsed,
+        Err(failure) => return failure.show(),
+    };
     if let Err(failure) = start_tracing(&cli.global.log) {
         return failure.show();
     }
@@ -37,7 +39,7 @@ fn main() -> ExitCode {
             return Failure::new(Exit::Unavailable, format!("no threads to run on: {error}")).show();
         }
     };
-    let exit = runtime.block_on(commands::execute(cli));
+    let exit = runtime.block_on(commands::execute(cli, &settings));
     // What still blocks a thread (a read of a terminal, say) must not keep the program from ending.
     runtime.shutdown_background();
     match exit {

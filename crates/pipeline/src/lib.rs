@@ -41,7 +41,7 @@ pub use job::{Concurrency, EnvFile, HostCommands, Network, PipelineJob, Ready, R
 pub use keys::{
     ALLOW_FAILURE_KEYS, ARTIFACTS_KEYS, CACHE_KEYS, CONCURRENCY_KEYS, Form, HOOK_KEYS, JOB_KEYS, Key,
     MATRIX_KEYS, NETWORK_KEYS, PIPELINE_KEYS, READY_KEYS, REMOTE_KEYS, RESOURCES_KEYS, RETRY_KEYS,
-    SECRET_KEYS, SERVICE_KEYS, Support,
+    SECRET_KEYS, SERVICE_KEYS, Support, nearest,
 };
 pub use load::{LoadError, Loader};
 pub use pipeline::{Pipeline, Secret};

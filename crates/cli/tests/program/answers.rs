@@ -14,6 +14,8 @@ fn help_says_what_there_is() {
         &["workflow", "run", "--help"],
         &["backends", "--help"],
         &["clean", "--help"],
+        &["config", "--help"],
+        &["config", "show", "--help"],
         &["completions", "--help"],
     ] {
         let Ended { stdout, .. } = bench.run(args).expect(0);

@@ -12,6 +12,7 @@ mod plain;
 mod run;
 mod secrets;
 mod selection;
+mod settings;
 mod signals;
 mod support;
 mod terminal;

@@ -77,7 +77,8 @@ pub(crate) fn find<'a>(table: &'a [Key], name: &str) -> Option<&'a Key> {
 const LONGEST_WORD: usize = 100;
 
 /// Of `candidates` the one that `word` was probably meant to be: at most a quarter of its letters differ, whatever their case.
-pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+#[must_use]
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if word.len() > LONGEST_WORD {
         return None;
     }

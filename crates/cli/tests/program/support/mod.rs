@@ -104,6 +104,7 @@ impl Bench {
         command
             .args(args)
             .current_dir(self.project())
+            .env("JOBWRIGHT_CONFIG", "/dev/null")
             .env("JOBWRIGHT_STATE_DIR", self.state())
             .env("JOBWRIGHT_PROCESS_STOP_TIMEOUT", "1")
             .env("JOBWRIGHT_DOCKER_STOP_TIMEOUT", "1")
