@@ -120,9 +120,12 @@ pub(crate) struct RunArgs {
     /// The project's directory, where the pipeline file is looked for and whose files the jobs get.
     #[arg(short = 'C', long, value_name = "DIR", default_value = ".", conflicts_with = "remote", value_hint = ValueHint::DirPath)]
     pub(crate) project: PathBuf,
-    /// Run only this job (may be given several times, or several separated by commas).
+    /// Run only this job, or all variants of this job with a matrix (may be given several times, or several separated by commas).
     #[arg(short, long = "job", value_name = "NAME", value_delimiter = ',')]
     pub(crate) jobs: Vec<String>,
+    /// Run what the jobs of --job need, too.
+    #[arg(long, requires = "jobs")]
+    pub(crate) needs: bool,
     /// Run only the jobs of this stage (as --job; --job wins when both are given).
     #[arg(short, long = "stage", value_name = "NAME", value_delimiter = ',')]
     pub(crate) stages: Vec<String>,
@@ -138,7 +141,7 @@ pub(crate) struct RunArgs {
     /// How many jobs may run at the same time. Default: the number of processors.
     #[arg(long, value_name = "N", env = "JOBWRIGHT_LIMIT")]
     pub(crate) limit: Option<NonZero<usize>>,
-    /// Run on this backend. Default: a container engine when a job names an image, else this host's processes.
+    /// Run jobs that name no backend on this one. Default: a container engine when such a job names an image, else this host's processes.
     #[arg(short, long, value_name = "NAME", env = "JOBWRIGHT_BACKEND", value_parser = BackendName)]
     pub(crate) backend: Option<String>,
     /// Run on the project's own files in place of a copy of them (process backend).

@@ -1,91 +1,151 @@
-//! Runs single jobs with their events, and many at once up to a limit. Which and when is decided by `sequence` and `dag`.
+//! Runs single jobs with their attempts and events, and many at once as places allow. Which and when is decided by `sequence` and
+//! `dag`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use futures_util::{StreamExt, stream};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use jobwright_events::{Bus, EventKind, ExecKind, Group};
 use jobwright_model::{Cause, Ending};
-use jobwright_runtime::Scope;
-use tokio::sync::Semaphore;
+use jobwright_runtime::{Scope, Slot};
+use tokio::task::unconstrained;
 use tokio::time::Instant;
 
-use crate::executor::{JobExecutor, JobOutput};
-use crate::prepare::PreparedJob;
+use crate::executor::{JobExecutor, JobOutcome, JobOutput};
+use crate::job::PreparedJob;
+use crate::places::{Held, Places};
 use crate::report::JobReport;
+use crate::shared_groups::SharedGroupsError;
 
 /// What a schedule needs to have jobs run.
 pub(crate) struct Crew {
     pub(crate) bus: Arc<Bus>,
     pub(crate) executor: Arc<dyn JobExecutor>,
     pub(crate) scope: Scope,
-    slots: Arc<Semaphore>,
-    in_flight: usize,
+    pub(crate) places: Places,
 }
 
 impl Crew {
-    /// A crew of whose jobs at most `limit` run at the same time; at least 1. As many again may be cleaning up after themselves, but
-    /// one at a time means just that.
-    pub(crate) fn new(bus: Arc<Bus>, executor: Arc<dyn JobExecutor>, scope: Scope, limit: usize) -> Self {
-        let limit = limit.clamp(1, Semaphore::MAX_PERMITS / 2);
-        let in_flight = if limit == 1 { 1 } else { limit * 2 };
-        Self { bus, executor, scope, slots: Arc::new(Semaphore::new(limit)), in_flight }
-    }
-
-    /// How many jobs may be on their way at the same time: running, or ended and cleaning up.
-    pub(crate) fn in_flight(&self) -> usize {
-        self.in_flight
-    }
-
-    /// Runs one job to its end, once there is a slot for it. One that the end of the run's scope overtakes is reported and not begun.
+    /// Runs one job to its end, once there is a place for it. One that the end of the run's scope overtakes, or whose condition does
+    /// not hold, is reported and not begun.
     pub(crate) async fn run(&self, job: &PreparedJob, exec: ExecKind, group: Option<&Group>) -> JobReport {
-        let slot = Arc::clone(&self.slots).acquire_owned().await.expect("the slots are never closed");
-        if let Some(cause) = self.scope.cause() {
-            return self.skip(job, group, Ending::new(cause));
+        if let Some(unmet) = &job.unmet {
+            return self.skip(job, group, self.scope.cause().map_or_else(|| unmet.clone(), Ending::new));
         }
-        const ATTEMPT: u32 = 1;
+        let entered = tokio::select! {
+            biased;
+            cause = self.scope.cancelled() => Err(cause),
+            entered = unconstrained(self.enter(job, exec)) => Ok(entered),
+        };
+        match entered {
+            Ok(entered) => self.run_entered(job, exec, group, entered).await,
+            Err(cause) => self.skip(job, group, Ending::new(cause)),
+        }
+    }
+
+    async fn enter(&self, job: &PreparedJob, exec: ExecKind) -> Result<(Held, Slot), SharedGroupsError> {
+        let detached = exec == ExecKind::Detached;
+        let waits = |group: &str| {
+            let data = format!("Job {} waits for another run's job of the group {group}\n", job.name);
+            self.bus.emit(EventKind::Diagnostic { data });
+        };
+        let held = self.places.take(job, detached, waits).await?;
+        Ok((held, self.places.slot(detached).await))
+    }
+
+    async fn run_entered(
+        &self,
+        job: &PreparedJob,
+        exec: ExecKind,
+        group: Option<&Group>,
+        entered: Result<(Held, Slot), SharedGroupsError>,
+    ) -> JobReport {
         let group = group.cloned();
         let (name, stage) = (job.name.clone(), job.stage.clone());
-        self.bus.emit(EventKind::JobStarted {
-            job: name.clone(),
-            stage,
-            exec,
-            group: group.clone(),
-            attempt: ATTEMPT,
-        });
+        self.bus.emit(EventKind::JobStarted { job: name, stage, exec, group: group.clone(), attempt: 1 });
         let begun = Instant::now();
-        let output = JobOutput { bus: Arc::clone(&self.bus), job: name, exec, attempt: ATTEMPT };
-        let outcome = self.executor.execute(job, &output, &self.scope, slot).await;
+        let (outcome, attempts) = match entered {
+            Ok((_held, slot)) => self.attempts(job, exec, slot).await,
+            Err(error) => (JobOutcome::not_passed(Ending::new(Cause::Workspace), error.to_string()), 1),
+        };
         let duration = begun.elapsed();
         let error = outcome.told(&job.name);
+        let passed_over = job.allow_failure.covers(&outcome.ending);
         let report = JobReport {
             name: job.name.clone(),
             stage: job.stage.clone(),
             ending: outcome.ending,
             error,
             duration,
+            attempts,
+            passed_over,
         };
         self.bus.emit(EventKind::JobFinished {
             job: report.name.clone(),
             stage: report.stage.clone(),
             exec,
             group,
-            attempt: ATTEMPT,
+            attempt: attempts,
             duration,
             error: report.error.clone(),
             ending: report.ending.clone(),
         });
+        if passed_over {
+            let data = format!("Job {} may fail: the run passes over it\n", job.name);
+            self.bus.emit(EventKind::Diagnostic { data });
+        }
         report
+    }
+
+    /// Tries a job until it passes, its retry rule ends, or the run does.
+    async fn attempts(&self, job: &PreparedJob, exec: ExecKind, slot: Slot) -> (JobOutcome, u32) {
+        let (mut slot, mut attempt) = (slot, 1);
+        loop {
+            let output = JobOutput { bus: Arc::clone(&self.bus), job: job.name.clone(), exec, attempt };
+            let outcome = self.executor.execute(job, &output, &self.scope, slot).await;
+            if self.scope.cause().is_some() || !job.retry.applies(&outcome.ending, attempt) {
+                return (outcome, attempt);
+            }
+            self.tell_of_retry(job, &outcome, attempt);
+            slot = tokio::select! {
+                biased;
+                _ = self.scope.cancelled() => return (outcome, attempt),
+                slot = self.places.slot(exec == ExecKind::Detached) => slot,
+            };
+            attempt += 1;
+        }
+    }
+
+    /// The notice is local-ci's; what failed is told beside it, as only the last attempt's error is in an event of its own.
+    fn tell_of_retry(&self, job: &PreparedJob, outcome: &JobOutcome, attempt: u32) {
+        if let Some(error) = outcome.told(&job.name) {
+            self.bus.emit(EventKind::Diagnostic { data: format!("{error} (attempt {attempt})\n") });
+        }
+        let (next, all) = (attempt + 1, job.retry.max + 1);
+        let notice = format!("Job {} failed, retrying (attempt {next}/{all})...\n", job.name);
+        self.bus.emit(EventKind::notice(notice));
     }
 
     /// Runs all of `jobs` as one barrier, begun in their order, each to its end whatever becomes of the others.
     pub(crate) async fn run_group(&self, jobs: &[&PreparedJob], group: &Group) -> Vec<JobReport> {
         self.open_group(jobs, group);
-        let mut reports: Vec<_> = stream::iter(jobs.iter().enumerate())
-            .map(async |(index, job)| (index, self.run(job, ExecKind::Concurrent, Some(group)).await))
-            .buffer_unordered(self.in_flight)
-            .collect()
-            .await;
+        let reports = self.run_all(jobs, ExecKind::Concurrent, Some(group)).await;
         self.close_group(group);
+        reports
+    }
+
+    /// Runs all of `jobs` at once, begun in their order. Their reports are in that order.
+    pub(crate) async fn run_all(
+        &self,
+        jobs: &[&PreparedJob],
+        exec: ExecKind,
+        group: Option<&Group>,
+    ) -> Vec<JobReport> {
+        let numbered = jobs.iter().enumerate();
+        let running: FuturesUnordered<_> =
+            numbered.map(async |(index, job)| (index, self.run(job, exec, group).await)).collect();
+        let mut reports: Vec<_> = running.collect().await;
         reports.sort_by_key(|(index, _)| *index);
         reports.into_iter().map(|(_, report)| report).collect()
     }
@@ -115,7 +175,14 @@ impl Crew {
             group: group.cloned(),
             ending: ending.clone(),
         });
-        let (name, stage) = (job.name.clone(), job.stage.clone());
-        JobReport { name, stage, ending, error: None, duration: std::time::Duration::ZERO }
+        JobReport {
+            name: job.name.clone(),
+            stage: job.stage.clone(),
+            ending,
+            error: None,
+            duration: Duration::ZERO,
+            attempts: 0,
+            passed_over: false,
+        }
     }
 }

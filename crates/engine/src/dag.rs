@@ -10,7 +10,7 @@ use futures_util::stream::FuturesUnordered;
 use jobwright_events::{EventKind, ExecKind, Group, Name};
 
 use crate::crew::Crew;
-use crate::prepare::PreparedJob;
+use crate::job::PreparedJob;
 use crate::report::JobReport;
 
 /// Runs all jobs as their needs allow, as many at once as the crew takes.
@@ -24,15 +24,13 @@ pub(crate) async fn run(crew: &Crew, stages: &[String], jobs: &[PreparedJob]) ->
     let mut reports: Vec<Option<JobReport>> = vec![None; jobs.len()];
     let mut running = FuturesUnordered::new();
     loop {
-        while running.len() < crew.in_flight()
-            && let Some(index) = graph.next_ready()
-        {
+        while let Some(index) = graph.next_ready() {
             running.push(async move {
                 (index, crew.run(&jobs[index], ExecKind::Concurrent, Some(&Group::Dag)).await)
             });
         }
         let Some((index, report)) = running.next().await else { break };
-        if report.ending.succeeded() {
+        if report.holds_nobody_up() {
             graph.pass(index);
         } else {
             for (skipped, dependency) in graph.fail(index) {

@@ -4,24 +4,28 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use jobwright_backend::{Backend, BackendRegistry, FindError, labels};
+use jobwright_backend::{BackendRegistry, labels};
 use jobwright_events::{Bus, EventKind, EventLog, EventLogReader, LogOptions, Quota};
 use jobwright_journal::{Journal, StateDir};
 use jobwright_model::{Job, Phase, RunId, Workflow};
-use jobwright_runtime::{Limits, Record, Scope, WorkspaceSource};
+use jobwright_runtime::{Backends, Limits, Record, Scope, WorkspaceSource};
 use jobwright_workspace::{Project, TreeOptions};
 
+use crate::backends::Loader;
+use crate::conditions;
 use crate::executor::JobExecutor;
-use crate::prepare::{Prepared, PreparedJob, RunPlan, prepare};
+use crate::job::PreparedJob;
+use crate::prepare::{Prepared, RunPlan, prepare};
 use crate::report::{RunError, RunReport};
 use crate::runner::Runner;
 use crate::runtime_executor::{ExecutorSettings, ProjectFiles, RuntimeExecutor, compile_jobs};
+use crate::shared_groups::SharedGroups;
 use crate::spec::Spec;
 
 /// What holds for every run of an engine.
 #[derive(Debug, Clone)]
 pub struct EngineOptions {
-    /// The backend by name; none means that the file and what is available decide.
+    /// The backend by name of the jobs that name none themselves; none means that what is available decides.
     pub backend: Option<String>,
     /// How many jobs may run at the same time; none means as many as there are processors.
     pub limit: Option<NonZero<usize>>,
@@ -75,16 +79,6 @@ impl Engine {
         Ok(Run { engine: self, id: id.clone(), folder, bus, log, journal })
     }
 
-    /// The backend that was asked for; else the first available one that gives the jobs what they ask for: images if any job
-    /// names one, the host if none does.
-    async fn choose_backend(&self, images: bool) -> Result<Arc<dyn Backend>, FindError> {
-        if let Some(name) = &self.options.backend {
-            return self.backends.find(Some(name)).await;
-        }
-        let fitting = self.backends.iter().filter(|backend| backend.capabilities().images == images);
-        BackendRegistry::new(fitting.cloned().collect()).find(None).await
-    }
-
     fn limit(&self) -> usize {
         let processors = || std::thread::available_parallelism().map_or(1, NonZero::get);
         self.options.limit.map_or_else(processors, NonZero::get)
@@ -118,7 +112,7 @@ impl Run<'_> {
         let runner = self.runner(scope);
         let clone = self.folder.join("clone");
         let report = match prepare(spec, &clone, scope).await {
-            Ok(prepared) => self.run_prepared(runner, &prepared, spec).await,
+            Ok(prepared) => self.run_prepared(runner, prepared, spec).await,
             Err(error) => runner.refuse(spec, error.into()),
         };
         if spec.remote.is_some() {
@@ -138,7 +132,7 @@ impl Run<'_> {
         scope: &Scope,
     ) -> RunReport {
         let runner = self.runner(scope);
-        let job = PreparedJob { name: name.into(), stage: name.into(), needs: Vec::new(), detached: false };
+        let job = PreparedJob { name: name.into(), stage: name.into(), ..PreparedJob::default() };
         let plan = RunPlan {
             config_path: config_path.to_owned(),
             stages: vec![name.to_owned()],
@@ -154,11 +148,17 @@ impl Run<'_> {
         report
     }
 
-    async fn run_prepared(&self, runner: Runner, prepared: &Prepared, spec: &Spec) -> RunReport {
+    async fn run_prepared(&self, runner: Runner, mut prepared: Prepared, spec: &Spec) -> RunReport {
         runner.start(&prepared.plan);
         self.say(format!("Config file loaded from {}", prepared.plan.config_path.display()));
-        match self.pipeline_executor(prepared, spec).await {
-            Ok(executor) => self.run_plan(runner, &prepared.plan, executor).await,
+        let decided = conditions::decide(&mut prepared, spec, &self.id).await;
+        let executor = match decided {
+            Ok(()) => self.pipeline_executor(&prepared, spec).await,
+            Err(error) => Err(error),
+        };
+        let groups = SharedGroups::new(self.engine.state.path(), &prepared.plan.project);
+        match executor {
+            Ok(executor) => self.run_plan(runner.groups(groups), &prepared.plan, executor).await,
             Err(error) => runner.abandon(error),
         }
     }
@@ -170,14 +170,12 @@ impl Run<'_> {
     }
 
     async fn pipeline_executor(&self, prepared: &Prepared, spec: &Spec) -> Result<RuntimeExecutor, RunError> {
-        let selected = prepared.plan.jobs.iter().filter_map(|job| prepared.pipeline.job(&job.name));
-        let images = selected.into_iter().any(|job| job.image.is_some());
-        let backend = self.load_backend(images).await?;
-        let jobs = compile_jobs(prepared, &self.id, &*backend, &spec.env)?;
+        let chosen = self.loader().load_for(&prepared.due()).await?;
+        let jobs = compile_jobs(prepared, &self.id, &chosen, &spec.env)?;
         let exclude = vec![self.engine.state.path().to_owned()];
         let options = TreeOptions { exclude, ..TreeOptions::default() };
         let files = ProjectFiles(Project::new(&prepared.plan.project, options));
-        RuntimeExecutor::new(jobs, self.settings(backend, Some(Arc::new(files))))
+        RuntimeExecutor::new(jobs, self.settings(chosen.all, Some(Arc::new(files))))
     }
 
     async fn workflow_executor(
@@ -185,31 +183,29 @@ impl Run<'_> {
         name: &str,
         mut workflow: Workflow,
     ) -> Result<RuntimeExecutor, RunError> {
-        let backend = self.load_backend(workflow.steps().any(|step| step.image.contains(['/', ':']))).await?;
+        let images = workflow.steps().any(|step| step.image.contains(['/', ':']));
+        let backend = self.loader().load_one(images).await?;
         for step in workflow.stages.iter_mut().flat_map(|stage| &mut stage.steps) {
             step.workflow_labels.insert(labels::RUN.to_owned(), self.id.to_string());
         }
         let phase = Phase { backend: backend.name().to_owned(), workflow, always: false };
         let job = Job { name: name.to_owned(), phases: vec![phase], ..Job::default() };
-        RuntimeExecutor::new(vec![job], self.settings(backend, None))
+        let backends = Backends::from([(job.phases[0].backend.clone(), backend)]);
+        RuntimeExecutor::new(vec![job], self.settings(backends, None))
     }
 
-    async fn load_backend(&self, images: bool) -> Result<Arc<dyn Backend>, RunError> {
-        let backend = self.engine.choose_backend(images).await?;
-        let info = backend.load().await.map_err(|source| RunError::Load { name: backend.name(), source })?;
-        let (name, engine) = (backend.name().to_owned(), info.engine_id);
-        self.journal.append(&Record::BackendLoaded { backend: name, engine })?;
-        self.say(format!("Running on the {} backend ({}, {})", backend.name(), info.engine, info.platform));
-        Ok(backend)
+    fn loader(&self) -> Loader<'_> {
+        Loader {
+            backends: &self.engine.backends,
+            wanted: self.engine.options.backend.as_deref(),
+            journal: &self.journal,
+            bus: &self.bus,
+        }
     }
 
-    fn settings(
-        &self,
-        backend: Arc<dyn Backend>,
-        files: Option<Arc<dyn WorkspaceSource>>,
-    ) -> ExecutorSettings {
+    fn settings(&self, backends: Backends, files: Option<Arc<dyn WorkspaceSource>>) -> ExecutorSettings {
         ExecutorSettings {
-            backend,
+            backends,
             files,
             quota: self.engine.options.log_quota,
             limits: self.engine.options.limits,

@@ -9,7 +9,7 @@ use jobwright_events::{Bus, EventKind, ExecKind, Name, StreamKind};
 use jobwright_model::{Cause, Ending, Outcome};
 use jobwright_runtime::{Scope, Slot};
 
-use crate::prepare::PreparedJob;
+use crate::job::PreparedJob;
 
 /// What came of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +76,12 @@ impl JobOutput {
             data: data.into(),
             position: None,
         });
+    }
+
+    /// Which attempt at the job it is, from 1.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.attempt
     }
 
     /// Tells people something about the job that is not its output; masked, one line.

@@ -26,6 +26,38 @@ pub(crate) async fn head(directory: &Path) -> Head {
     }
 }
 
+/// A tag that points to what is checked out in `directory`, the highest version of several; empty without one.
+pub(crate) async fn tag(directory: &Path) -> String {
+    let tags = answer(directory, &["tag", "--points-at", "HEAD", "--sort=-version:refname"]).await;
+    tags.and_then(|tags| tags.lines().next().map(str::to_owned)).unwrap_or_default()
+}
+
+/// The files in `directory` that changed, as paths from there: all that differs between the base and the files as they are now, new ones
+/// that are not ignored included. The base is where the branch left the remote's default branch (`origin/HEAD`); on that branch itself, or
+/// without a remote, the commit before. None when git does not know it: outside a repository, in a clone of one commit, at the first commit.
+pub(crate) async fn changed(directory: &Path) -> Option<Vec<String>> {
+    let base = base(directory).await?;
+    let tracked = ["diff", "--name-only", "--no-renames", "--relative", "-z", &base];
+    let new = ["ls-files", "--others", "--exclude-standard", "-z"];
+    let names = answer(directory, &tracked).await? + &answer(directory, &new).await?;
+    Some(names.split_terminator('\0').map(str::to_owned).collect())
+}
+
+async fn base(directory: &Path) -> Option<String> {
+    let commit = async |name: &str| answer(directory, &["rev-parse", "--verify", "--quiet", name]).await;
+    let head = commit("HEAD^{commit}").await?;
+    match answer(directory, &["merge-base", "origin/HEAD", "HEAD"]).await {
+        Some(left) if left.trim() != head.trim() => Some(left.trim().to_owned()),
+        _ => Some(commit("HEAD^1^{commit}").await?.trim().to_owned()),
+    }
+}
+
+/// What git says; none when it fails, whatever the reason.
+async fn answer(directory: &Path, arguments: &[&str]) -> Option<String> {
+    let output = git(directory).args(arguments).output().await.ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
 fn parse_head(answer: &str) -> Head {
     let mut lines = answer.lines().map(str::to_owned);
     Head { commit: lines.next().unwrap_or_default(), branch: lines.next().unwrap_or_default() }
@@ -118,6 +150,61 @@ mod tests {
         git(dir.path()).args(["checkout", "-q", "--detach"]).status().await.unwrap();
         assert_eq!(head(dir.path()).await.branch, "HEAD");
         assert_eq!(head(tempfile::tempdir().unwrap().path()).await, Head::default());
+    }
+
+    async fn sh(directory: &Path, script: &str) {
+        let script = format!("set -e; g() {{ git -c user.name=a -c user.email=a@b \"$@\"; }}; {script}");
+        let done = Command::new("sh").args(["-c", &script]).current_dir(directory).status().await.unwrap();
+        assert!(done.success(), "{script}");
+    }
+
+    async fn changes(directory: &Path) -> Vec<String> {
+        let mut found = changed(directory).await.unwrap();
+        found.sort();
+        found
+    }
+
+    #[tokio::test]
+    async fn what_changed_is_told_from_where_the_branch_began_and_with_what_is_not_committed() {
+        let source = repository().await;
+        sh(
+            source.path(),
+            "mkdir src; echo 1 > src/a; echo 1 > b; echo ignored > .gitignore; g add .; g commit -qm two",
+        )
+        .await;
+        let dir = tempfile::tempdir().unwrap();
+        let url = format!("file://{}", source.path().display());
+        sh(dir.path(), &format!("git clone -q {url} here")).await;
+        let here = dir.path().join("here");
+        assert_eq!(
+            changes(&here).await,
+            [".gitignore", "b", "src/a"],
+            "on the default branch: the last commit"
+        );
+        sh(
+            &here,
+            "git checkout -qb topic; echo 2 > b; g commit -qam three; echo 2 > src/a; g commit -qam four",
+        )
+        .await;
+        sh(&here, "echo 2 > new; echo 2 > ignored").await;
+        assert_eq!(changes(&here).await, ["b", "new", "src/a"]);
+        assert_eq!(changes(&here.join("src")).await, ["a"], "from the project's directory on");
+    }
+
+    #[tokio::test]
+    async fn what_changed_is_not_known_at_the_first_commit_and_outside_a_repository() {
+        assert_eq!(changed(repository().await.path()).await, None);
+        assert_eq!(changed(tempfile::tempdir().unwrap().path()).await, None);
+    }
+
+    #[tokio::test]
+    async fn a_tag_is_told_when_it_points_to_what_is_checked_out() {
+        let dir = repository().await;
+        assert_eq!(tag(dir.path()).await, "");
+        sh(dir.path(), "git tag v1.9; git tag v1.10").await;
+        assert_eq!(tag(dir.path()).await, "v1.10");
+        sh(dir.path(), "g commit -qm two --allow-empty").await;
+        assert_eq!(tag(dir.path()).await, "");
     }
 
     #[tokio::test]

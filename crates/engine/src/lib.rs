@@ -4,24 +4,32 @@
 //! jobs for real is [`RuntimeExecutor`]; [`Engine`] puts all of it together for one run. Nothing here shows anything: that is a
 //! sink's affair.
 
+mod backends;
+mod conditions;
 mod crew;
 mod dag;
 mod engine;
 mod executor;
 mod git;
+mod job;
 mod observer;
+mod places;
 mod prepare;
 mod report;
 mod runner;
 mod runtime_executor;
+mod select;
 mod sequence;
+mod shared_groups;
 mod spec;
 
 pub use engine::{Engine, EngineOptions, Run};
 pub use executor::{JobExecutor, JobOutcome, JobOutput};
 pub use git::CloneError;
-pub use prepare::{PrepareError, Prepared, PreparedJob, RunPlan, find_config, prepare};
+pub use job::{MatrixGroup, PreparedJob};
+pub use prepare::{PrepareError, Prepared, RunPlan, find_config, prepare};
 pub use report::{JobReport, RunError, RunReport};
 pub use runner::Runner;
 pub use runtime_executor::{ExecutorSettings, RuntimeExecutor};
+pub use shared_groups::{SharedGroups, SharedGroupsError};
 pub use spec::Spec;

@@ -1,14 +1,17 @@
 //! The first of a run's two steps: find and check the file, select the jobs. Nothing runs yet.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use jobwright_events::{Name, RunMode};
+use jobwright_events::RunMode;
 use jobwright_model::Cause;
 use jobwright_pipeline::{LoadError, Pipeline, PipelineJob};
 use jobwright_runtime::Scope;
 
 use crate::git::{self, CloneError, Head};
+use crate::job::PreparedJob;
+use crate::select::select;
 use crate::spec::Spec;
 
 /// What a run is about to do.
@@ -18,6 +21,22 @@ pub struct Prepared {
     pub pipeline: Arc<Pipeline>,
     /// The jobs to run and how.
     pub plan: RunPlan,
+}
+
+impl Prepared {
+    /// The selected jobs as the file has them, in the plan's order.
+    #[must_use]
+    pub fn selected(&self) -> Vec<&PipelineJob> {
+        let jobs = self.pipeline.jobs.iter();
+        let index: HashMap<&str, &PipelineJob> = jobs.map(|job| (job.name.as_str(), job)).collect();
+        self.plan.jobs.iter().filter_map(|job| index.get(&*job.name).copied()).collect()
+    }
+
+    /// Those of them that are to run.
+    pub(crate) fn due(&self) -> Vec<&PipelineJob> {
+        let with_plan = self.selected().into_iter().zip(&self.plan.jobs);
+        with_plan.filter(|(_, planned)| planned.unmet.is_none()).map(|(job, _)| job).collect()
+    }
 }
 
 /// The jobs of a run and how to go through them, whatever they were made from.
@@ -37,19 +56,6 @@ pub struct RunPlan {
     pub stages: Vec<String>,
     /// The selected jobs: by stage and then in the file's order, or in the file's order when jobs or stages were named.
     pub jobs: Vec<PreparedJob>,
-}
-
-/// A job that was selected.
-#[derive(Debug, Clone)]
-pub struct PreparedJob {
-    /// Its name.
-    pub name: Name,
-    /// Its stage.
-    pub stage: Name,
-    /// The jobs that must have passed before it begins.
-    pub needs: Vec<String>,
-    /// It runs beside everything else and holds nothing up.
-    pub detached: bool,
 }
 
 /// Why a run cannot be prepared.
@@ -180,47 +186,4 @@ pub fn find_config(project: &Path) -> Result<PathBuf, PrepareError> {
 fn is_usual(file: &Path) -> bool {
     let usual = [".jobwright.yaml", ".jobwright.yml", ".local-ci.yaml", ".local-ci.yml"];
     usual.iter().any(|name| file.ends_with(name))
-}
-
-fn select(pipeline: &Pipeline, spec: &Spec, config: &Path) -> Result<Vec<PreparedJob>, PrepareError> {
-    check_names(pipeline, spec, config)?;
-    let selected: Vec<&PipelineJob> = if !spec.job_names.is_empty() {
-        pipeline.jobs.iter().filter(|job| spec.job_names.contains(&job.name)).collect()
-    } else if !spec.stages.is_empty() {
-        pipeline.jobs.iter().filter(|job| spec.stages.contains(&job.stage)).collect()
-    } else {
-        let stages = pipeline.stages.iter();
-        stages.flat_map(|stage| pipeline.jobs.iter().filter(move |job| job.stage == *stage)).collect()
-    };
-    if selected.is_empty() {
-        return Err(PrepareError::NothingSelected(config.to_owned()));
-    }
-    Ok(selected.into_iter().map(PreparedJob::of).collect())
-}
-
-fn check_names(pipeline: &Pipeline, spec: &Spec, config: &Path) -> Result<(), PrepareError> {
-    let config = config.to_owned();
-    if let Some(name) = spec.job_names.iter().find(|name| pipeline.job(name).is_none()) {
-        let known = pipeline.jobs.iter().map(|job| job.name.clone()).collect();
-        return Err(PrepareError::UnknownJob { name: name.clone(), config, known });
-    }
-    if let Some(name) = spec.stages.iter().find(|name| !pipeline.stages.contains(name)) {
-        return Err(PrepareError::UnknownStage {
-            name: name.clone(),
-            config,
-            known: pipeline.stages.clone(),
-        });
-    }
-    Ok(())
-}
-
-impl PreparedJob {
-    fn of(job: &PipelineJob) -> Self {
-        Self {
-            name: job.name.as_str().into(),
-            stage: job.stage.as_str().into(),
-            needs: job.needs.clone(),
-            detached: false,
-        }
-    }
 }

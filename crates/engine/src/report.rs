@@ -6,7 +6,7 @@ use jobwright_backend::FindError;
 use jobwright_events::Name;
 use jobwright_journal::{JournalError, StateDirError};
 use jobwright_model::{Cause, Ending};
-use jobwright_pipeline::Report;
+use jobwright_pipeline::{EvaluationError, Report};
 
 use crate::prepare::PrepareError;
 
@@ -23,6 +23,18 @@ pub struct JobReport {
     pub error: Option<String>,
     /// How long it took; zero when it never began.
     pub duration: Duration,
+    /// How many attempts it took; 0 when it never began.
+    pub attempts: u32,
+    /// It failed, as it may: the run passes over it.
+    pub passed_over: bool,
+}
+
+impl JobReport {
+    /// Whether what waits for the job goes on: it passed, may fail, or was not to run because its condition did not hold.
+    #[must_use]
+    pub fn holds_nobody_up(&self) -> bool {
+        self.ending.succeeded() || self.passed_over || self.ending.cause == Cause::Condition
+    }
 }
 
 /// What a run came to.
@@ -48,6 +60,24 @@ pub enum RunError {
     /// The jobs as they are written cannot run on the chosen backend, or a secret's value cannot be had.
     #[error("{0}")]
     Jobs(Box<Report>),
+    /// A job's condition has no answer.
+    #[error("job {job:?}: {source}")]
+    Condition {
+        /// The job.
+        job: String,
+        /// Why not.
+        source: EvaluationError,
+    },
+    /// A job asks for what its backend cannot do.
+    #[error("the backend {backend:?} cannot {what} for the job {job:?}")]
+    Unsupported {
+        /// The job.
+        job: String,
+        /// The backend's name.
+        backend: &'static str,
+        /// What it cannot do.
+        what: &'static str,
+    },
     /// A secret that cannot be masked must not be used.
     #[error("{0}")]
     Secret(jobwright_redact::Warning),
@@ -80,7 +110,7 @@ impl RunError {
         match self {
             Self::Prepare(error) => error.cause(),
             Self::State(_) | Self::Journal(_) | Self::EventLog(_) => Cause::Workspace,
-            Self::Jobs(_) | Self::Secret(_) | Self::Backend(_) | Self::Load { .. } => Cause::StartFailure,
+            _ => Cause::StartFailure,
         }
     }
 }

@@ -9,8 +9,10 @@ use tokio::time::Instant;
 
 use crate::crew::Crew;
 use crate::executor::JobExecutor;
+use crate::places::Places;
 use crate::prepare::RunPlan;
 use crate::report::{JobReport, RunError, RunReport};
+use crate::shared_groups::SharedGroups;
 use crate::spec::Spec;
 use crate::{dag, sequence};
 
@@ -19,6 +21,7 @@ pub struct Runner {
     bus: Arc<Bus>,
     scope: Scope,
     limit: usize,
+    groups: Option<SharedGroups>,
     begun: Instant,
 }
 
@@ -26,14 +29,21 @@ impl Runner {
     /// A run that begins now, on `bus`, that ends early when `scope` does. At most `limit` jobs run at the same time.
     #[must_use]
     pub fn new(bus: Arc<Bus>, scope: Scope, limit: usize) -> Self {
-        Self { bus, scope, limit: limit.max(1), begun: Instant::now() }
+        Self { bus, scope, limit: limit.max(1), groups: None, begun: Instant::now() }
+    }
+
+    /// Sharing the limits of concurrency groups with other runs.
+    #[must_use]
+    pub fn groups(mut self, groups: SharedGroups) -> Self {
+        self.groups = Some(groups);
+        self
     }
 
     /// Emits the run's first event.
     pub fn start(&self, plan: &RunPlan) {
         self.bus.emit(EventKind::RunStarted {
             mode: plan.mode,
-            has_matrix: false,
+            has_matrix: plan.jobs.iter().any(|job| job.matrix.is_some()),
             has_detached: plan.jobs.iter().any(|job| job.detached),
             order: plan.jobs.iter().map(|job| job.name.clone()).collect(),
             config_path: plan.config_path.display().to_string(),
@@ -69,8 +79,10 @@ impl Runner {
 
     /// Runs the jobs of a run that was [started](Self::start) and emits its last event.
     pub async fn run(self, plan: &RunPlan, executor: Arc<dyn JobExecutor>) -> RunReport {
-        let crew = Crew::new(Arc::clone(&self.bus), executor, self.scope.clone(), self.limit);
         let RunPlan { stages, jobs, mode, .. } = plan;
+        let places = Places::new(self.limit, jobs, self.groups.clone());
+        let (bus, scope) = (Arc::clone(&self.bus), self.scope.clone());
+        let crew = Crew { bus, executor, scope, places };
         let as_graph = jobs.iter().any(|job| !job.needs.is_empty());
         let reports = match mode {
             _ if as_graph => dag::run(&crew, stages, jobs).await,
@@ -83,15 +95,16 @@ impl Runner {
         self.finish(ending, error, reports)
     }
 
-    /// A run that was cancelled is cancelled, also when a job failed before; else it ends as its first job that did not pass.
+    /// A run that was cancelled is cancelled, also when a job failed before; else it ends as its first job that did not pass and is
+    /// not passed over.
     fn ending(&self, reports: &[JobReport]) -> Ending {
-        let all_passed = reports.iter().all(|report| report.ending.succeeded());
+        let all_passed = reports.iter().all(JobReport::holds_nobody_up);
         if let Some(cause) = self.scope.cause().filter(|_| !all_passed) {
             return Ending::new(cause);
         }
         let failed = reports
             .iter()
-            .find(|report| !matches!(report.ending.outcome, Outcome::Succeeded | Outcome::Skipped));
+            .find(|report| !report.holds_nobody_up() && report.ending.outcome != Outcome::Skipped);
         failed.map_or_else(|| Ending::new(Cause::Success), |report| report.ending.clone())
     }
 
@@ -102,10 +115,12 @@ impl Runner {
     }
 }
 
-/// The errors of all jobs, one per line, and in a graph how many were skipped (local-ci.md 2.4).
+/// The errors of all jobs that count, one per line, and in a graph how many were skipped (local-ci.md 2.4).
 fn joined(reports: &[JobReport], as_graph: bool) -> Option<String> {
-    let mut lines: Vec<String> = reports.iter().filter_map(|report| report.error.clone()).collect();
-    let skipped = reports.iter().filter(|report| report.ending.outcome == Outcome::Skipped).count();
+    let counting = reports.iter().filter(|report| !report.passed_over);
+    let mut lines: Vec<String> = counting.filter_map(|report| report.error.clone()).collect();
+    let was_held_up = |report: &&JobReport| matches!(report.ending.cause, Cause::Dependency(_));
+    let skipped = reports.iter().filter(was_held_up).count();
     if as_graph && skipped > 0 {
         lines.push(format!("{skipped} job(s) skipped because a dependency failed"));
     }

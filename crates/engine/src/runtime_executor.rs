@@ -8,20 +8,22 @@ use jobwright_backend::{Backend, Error as BackendError};
 use jobwright_events::EventLog;
 use jobwright_journal::Journal;
 use jobwright_model::{Cause, Ending, Job, Outcome, RunId, StepUuid, TaskUuid};
-use jobwright_pipeline::{CompileContext, HostSecrets, Target, compile};
+use jobwright_pipeline::{CompileContext, HostSecrets, PipelineJob, Resources, Target, compile};
 use jobwright_redact::{Built, Masker, Warning};
 use jobwright_runtime::{Backends, JobRun, Limits, Record, Scope, Slot, WorkspaceSource};
 use jobwright_workspace::Project;
 
+use crate::backends::Chosen;
 use crate::executor::{JobExecutor, JobOutcome, JobOutput};
+use crate::job::PreparedJob;
 use crate::observer::JobObserver;
-use crate::prepare::{Prepared, PreparedJob};
+use crate::prepare::Prepared;
 use crate::report::RunError;
 
 /// What an executor needs to run jobs.
 pub struct ExecutorSettings {
-    /// The loaded backend that the jobs run on.
-    pub backend: Arc<dyn Backend>,
+    /// The loaded backends that the jobs run on.
+    pub backends: Backends,
     /// The files that every job gets; none for jobs that bring no files.
     pub files: Option<Arc<dyn WorkspaceSource>>,
     /// How many bytes of each job's output are kept.
@@ -34,28 +36,36 @@ pub struct ExecutorSettings {
     pub log: Arc<EventLog>,
 }
 
-/// Compiles the jobs of `prepared` for `backend` and reads every secret that one of them uses.
+/// Compiles the jobs of `prepared` that are to run, each for its backend, and reads every secret that one of them uses.
 ///
 /// # Errors
-/// [`RunError::Jobs`] when a job cannot run on the backend or a secret's value cannot be had.
+/// [`RunError::Jobs`] when a job cannot run on its backend or a secret's value cannot be had, [`RunError::Unsupported`] when the backend
+/// cannot do what the job asks for.
 pub(crate) fn compile_jobs(
     prepared: &Prepared,
     run: &RunId,
-    backend: &dyn Backend,
+    chosen: &Chosen,
     environment: &BTreeMap<String, String>,
 ) -> Result<Vec<Job>, RunError> {
     let secrets = HostSecrets::new(&prepared.plan.project);
-    let context = CompileContext {
-        run,
-        target: Target { backend: backend.name(), images: backend.capabilities().images },
-        environment,
-        secrets: &secrets,
-        workspace: true,
-        step_uuid: &StepUuid::random,
+    let compile_one = |job: &PipelineJob| {
+        let backend = chosen.of(job);
+        let capabilities = backend.capabilities();
+        if job.resources != Resources::default() && capabilities.images && !capabilities.limits {
+            let (job, what) = (job.name.clone(), "limit processors or memory");
+            return Err(RunError::Unsupported { job, backend: backend.name(), what });
+        }
+        let context = CompileContext {
+            run,
+            target: Target { backend: backend.name(), images: capabilities.images },
+            environment,
+            secrets: &secrets,
+            workspace: true,
+            step_uuid: &StepUuid::random,
+        };
+        compile(&prepared.pipeline, job, &context).map_err(|report| RunError::Jobs(Box::new(report)))
     };
-    let selected = prepared.plan.jobs.iter().filter_map(|job| prepared.pipeline.job(&job.name));
-    let compiled = selected.map(|job| compile(&prepared.pipeline, job, &context));
-    compiled.collect::<Result<_, _>>().map_err(|report| RunError::Jobs(Box::new(report)))
+    prepared.due().into_iter().map(compile_one).collect()
 }
 
 /// Runs jobs through the runtime.
@@ -112,10 +122,9 @@ impl JobExecutor for RuntimeExecutor {
             let text = format!("job {:?} was not prepared", job.name);
             return JobOutcome::not_passed(Ending::new(Cause::StartFailure), text);
         };
-        let ExecutorSettings { backend, files, quota, limits, journal, log } = &self.settings;
+        let ExecutorSettings { backends, files, quota, limits, journal, log } = &self.settings;
         let observer = Arc::new(JobObserver::new(output.clone(), *quota, Arc::clone(log)));
-        let backends = Backends::from([(backend.name().to_owned(), Arc::clone(backend))]);
-        let mut run = JobRun::new(compiled.clone(), backends, observer)
+        let mut run = JobRun::new(compiled.clone(), backends.clone(), observer)
             .masker(self.masker.clone())
             .limits(*limits)
             .scope(scope)
@@ -125,32 +134,38 @@ impl JobExecutor for RuntimeExecutor {
             run = run.files(Arc::clone(files));
         }
         let report = run.run().await;
-        let error = self.told(&report.ending);
+        let error = told(&report.ending, self.is_contained(compiled));
         JobOutcome { ending: report.ending, error }
     }
 }
 
 impl RuntimeExecutor {
-    /// An ending in words, as local-ci's users know them where it has any.
-    fn told(&self, ending: &Ending) -> Option<String> {
-        let what = if self.settings.backend.capabilities().images { "container exited" } else { "exited" };
-        let text = match (&ending.cause, ending.exit_code, ending.signal) {
-            _ if ending.succeeded() => return None,
-            (Cause::ExitCode, Some(code), _) => format!("{what} with non-zero status {code}"),
-            (Cause::Signal, _, Some(signal)) => format!("it was ended by signal {signal}"),
-            (Cause::OutOfMemory, ..) => "it used more memory than it may".to_owned(),
-            (Cause::Timeout, ..) => "timed out".to_owned(),
-            (Cause::SilenceTimeout, ..) => "timed out in silence".to_owned(),
-            (Cause::ByUser, ..) => "by the user".to_owned(),
-            (Cause::ByShutdown, ..) => "jobwright was told to stop".to_owned(),
-            (cause, ..) => cause.as_str().replace('_', " "),
-        };
-        match &ending.evidence {
-            // It says itself that it is about an image, and which.
-            Some(evidence) if ending.cause == Cause::Image => Some(evidence.to_string()),
-            Some(evidence) if ending.outcome != Outcome::Cancelled => Some(format!("{text}: {evidence}")),
-            _ => Some(text),
-        }
+    /// Whether a part of the job runs in an image.
+    fn is_contained(&self, job: &Job) -> bool {
+        let mut backends = job.phases.iter().filter_map(|phase| self.settings.backends.get(&phase.backend));
+        backends.any(|backend| backend.capabilities().images)
+    }
+}
+
+/// An ending in words, as local-ci's users know them where it has any.
+fn told(ending: &Ending, contained: bool) -> Option<String> {
+    let what = if contained { "container exited" } else { "exited" };
+    let text = match (&ending.cause, ending.exit_code, ending.signal) {
+        _ if ending.succeeded() => return None,
+        (Cause::ExitCode, Some(code), _) => format!("{what} with non-zero status {code}"),
+        (Cause::Signal, _, Some(signal)) => format!("it was ended by signal {signal}"),
+        (Cause::OutOfMemory, ..) => "it used more memory than it may".to_owned(),
+        (Cause::Timeout, ..) => "timed out".to_owned(),
+        (Cause::SilenceTimeout, ..) => "timed out in silence".to_owned(),
+        (Cause::ByUser, ..) => "by the user".to_owned(),
+        (Cause::ByShutdown, ..) => "jobwright was told to stop".to_owned(),
+        (cause, ..) => cause.as_str().replace('_', " "),
+    };
+    match &ending.evidence {
+        // It says itself that it is about an image, and which.
+        Some(evidence) if ending.cause == Cause::Image => Some(evidence.to_string()),
+        Some(evidence) if ending.outcome != Outcome::Cancelled => Some(format!("{text}: {evidence}")),
+        _ => Some(text),
     }
 }
 

@@ -13,14 +13,18 @@ pub struct Spec {
     pub config_file: Option<PathBuf>,
     /// The project's directory; with `remote`, not used.
     pub project: PathBuf,
-    /// Only these jobs, in the file's order. Wins over `stages`.
+    /// Only these jobs, in the file's order; the name of a job with a matrix means all its variants. Wins over `stages`.
     pub job_names: Vec<String>,
+    /// Also what the named jobs need, directly or not.
+    pub with_needs: bool,
     /// Only the jobs of these stages, in the file's order.
     pub stages: Vec<String>,
     /// A git repository to clone and run instead of `project`. A relative `config_file` is then looked for in it.
     pub remote: Option<String>,
     /// Variables that win over every other.
     pub env: BTreeMap<String, String>,
+    /// What began the run, in the caller's words: `event` in conditions.
+    pub event: String,
     /// How to go through the jobs, unless `needs` say it.
     pub mode: RunMode,
 }

@@ -59,3 +59,30 @@ async fn a_file_that_is_wrong_is_a_finished_failed_run_that_says_where() {
     let told = played.wire()[1].err.clone();
     assert!(told.contains(".jobwright.yaml") && told.contains("build"), "{told}");
 }
+
+const GRAPH: &str = "
+stages: [build, test]
+base: {stage: build, script: [x]}
+m: {stage: build, script: [x], needs: base, matrix: [{V: [1, 2]}]}
+other: {stage: build, script: [x]}
+last: {stage: test, script: [x], needs: m}
+";
+
+async fn order_of(names: &[&str], with_needs: bool) -> Vec<String> {
+    let job_names = names.iter().map(|name| (*name).to_owned()).collect();
+    let play = Play { spec: Spec { job_names, with_needs, ..Spec::default() }, ..Play::of(GRAPH) };
+    play.run(Scripted::new([])).await.wire()[0].order.clone()
+}
+
+#[tokio::test]
+async fn the_name_of_a_matrix_selects_its_variants_and_a_variants_own_name_only_itself() {
+    assert_eq!(order_of(&["m"], false).await, ["m_V.1", "m_V.2"]);
+    assert_eq!(order_of(&["m_V.2"], false).await, ["m_V.2"]);
+}
+
+#[tokio::test]
+async fn a_job_is_taken_with_all_that_it_needs_or_alone() {
+    assert_eq!(order_of(&["last"], false).await, ["last"]);
+    assert_eq!(order_of(&["last"], true).await, ["base", "m_V.1", "m_V.2", "last"]);
+    assert_eq!(order_of(&["other"], true).await, ["other"]);
+}

@@ -53,9 +53,11 @@ fn spec(args: &RunArgs) -> Result<Spec, Failure> {
         config_file: args.config.clone(),
         project: args.project.clone(),
         job_names: args.jobs.clone(),
+        with_needs: args.needs,
         stages: args.stages.clone(),
         remote: args.remote.as_deref().map(place),
         env: environment(&args.env)?,
+        event: "manual".to_owned(),
         mode,
     })
 }

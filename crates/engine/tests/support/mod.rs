@@ -15,13 +15,15 @@ use jobwright_events::{Bus, Event, EventKind, RunMode, Sink, StreamKind, WireEve
 use jobwright_model::{Cause, Ending, ExitStatus, RunId, StepExit};
 use jobwright_runtime::{Scope, Slot};
 
-/// What a job of the table does: how long it takes, and how long to clean up after that; what it prints, with which code it exits.
+/// What a job of the table does: how long it takes, and how long to clean up after that; what it prints, with which code it exits, and in
+/// how many attempts before it passes; always, when that is 0.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Act {
     pub(crate) takes: Duration,
     pub(crate) cleans: Duration,
     pub(crate) prints: &'static str,
     pub(crate) exits: i32,
+    pub(crate) fails: usize,
 }
 
 /// Runs jobs by a table; one that is not in it passes at once. Remembers the most that ran at the same time.
@@ -53,6 +55,7 @@ impl JobExecutor for Scripted {
     async fn execute(&self, job: &PreparedJob, output: &JobOutput, scope: &Scope, slot: Slot) -> JobOutcome {
         let act = self.acts.get(&*job.name).cloned().unwrap_or_default();
         self.order.lock().unwrap().push(job.name.to_string());
+        let attempt = output.attempt() as usize;
         self.most.fetch_max(self.running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
         if !act.prints.is_empty() {
             output.write(StreamKind::Stdout, act.prints);
@@ -64,8 +67,9 @@ impl JobExecutor for Scripted {
         self.running.fetch_sub(1, Ordering::SeqCst);
         drop(slot);
         tokio::time::sleep(act.cleans).await;
-        let ending = Ending::of_exit(&StepExit::new(ExitStatus::Code(act.exits)));
-        match (cancelled, act.exits) {
+        let code = if act.fails > 0 && attempt > act.fails { 0 } else { act.exits };
+        let ending = Ending::of_exit(&StepExit::new(ExitStatus::Code(code)));
+        match (cancelled, code) {
             (Some(cause), _) => JobOutcome::not_passed(Ending::new(cause), "by the user"),
             (None, 0) => JobOutcome::passed(),
             (None, code) => {
@@ -129,19 +133,12 @@ pub(crate) struct Play {
     pub(crate) text: String,
     pub(crate) spec: Spec,
     pub(crate) limit: usize,
-    pub(crate) detached: Vec<&'static str>,
     pub(crate) cancel_after: Option<Duration>,
 }
 
 impl Play {
     pub(crate) fn of(text: &str) -> Self {
-        Self {
-            text: text.to_owned(),
-            spec: Spec::default(),
-            limit: 64,
-            detached: Vec::new(),
-            cancel_after: None,
-        }
+        Self { text: text.to_owned(), spec: Spec::default(), limit: 64, cancel_after: None }
     }
 
     pub(crate) fn mode(mut self, mode: RunMode) -> Self {
@@ -175,13 +172,7 @@ impl Play {
         let scope = Scope::new();
         let spec = Spec { project: dir.path().to_owned(), ..self.spec };
         let prepared = prepare(&spec, &dir.path().join("clone"), &scope).await;
-        let plan = prepared.map(|prepared| {
-            let mut plan = prepared.plan;
-            for job in &mut plan.jobs {
-                job.detached = self.detached.contains(&&*job.name);
-            }
-            plan
-        });
+        let plan = prepared.map(|prepared| prepared.plan);
         let bus = Bus::new(RunId::generate());
         let kept = Kept::default();
         bus.attach("kept", kept.clone());

@@ -118,7 +118,7 @@ pub const JOB_KEYS: &[Key] = &[
          by name. A key that is `null` takes back what was inherited, and `0` or `[]` count as they stand; but in a file called \
          `local-ci.yaml` in one of its forms what is empty or zero is inherited, as in local-ci.",
     ),
-    later(
+    now(
         "matrix",
         Form::Either(&[VALUES, Form::Fields(MATRIX_KEYS)]),
         "a list of mappings of variables to values, or a mapping with `values`",
@@ -136,19 +136,19 @@ pub const JOB_KEYS: &[Key] = &[
         "a mapping with `paths`",
         "Files that the run keeps and later jobs get.",
     ),
-    later(
+    now(
         "retry",
         Form::Either(&[Form::Whole(0, 10), Form::Fields(RETRY_KEYS)]),
         "a number from 0 to 10, or a mapping with `max`",
         "How often the job is tried again when it fails.",
     ),
-    later(
+    now(
         "parallel",
         Form::Flag,
         FLAG,
         "Whether the job runs beside all others from the start, holding none up; its failure still fails the run.",
     ),
-    later(
+    now(
         "network",
         Form::Fields(NETWORK_KEYS),
         "a mapping with `host_access` or `host_mode`",
@@ -166,46 +166,46 @@ pub const JOB_KEYS: &[Key] = &[
         HOOK,
         "Commands on the host after each attempt of the job, whatever became of it; only beside `job_bootstrap`.",
     ),
-    later(
+    now(
         "if",
         Form::Either(&[Form::Name, Form::Flag]),
         "a condition, such as `branch == \"main\"`",
         "When the job runs at all; otherwise it is skipped. Known are `vars.NAME`, `branch`, `commit`, `tag`, `event` and \
          `changed(\"src/**\")`; a variable that is not set is the empty text.",
     ),
-    later(
+    now(
         "allow_failure",
         Form::Either(&[Form::Flag, Form::Fields(ALLOW_FAILURE_KEYS)]),
         "`true`, `false`, or a mapping with `exit_codes`",
         "Whether the run passes, and later jobs run, although this job fails.",
     ),
-    later(
+    now(
         "after_script",
         TEXTS,
         "a list of commands",
         "Commands that run in the same image and workspace whatever became of the script, its cancellation included; their failure changes \
          nothing.",
     ),
-    later(
+    now(
         "silence_timeout",
         Form::Duration,
         DURATION,
         "How long the job may print nothing; `0` is no limit.",
     ),
-    later(
+    now(
         "resources",
         Form::Fields(RESOURCES_KEYS),
         "a mapping with `cpu` or `memory`",
         "Limits on what the script may use.",
     ),
-    later(
+    now(
         "concurrency",
         Form::Fields(CONCURRENCY_KEYS),
         "a mapping with `limit` or `group`",
         "How many jobs of a group may run at a time.",
     ),
-    later("backend", Form::Name, "the name of a backend, such as `docker`", "Where the job runs."),
-    later(
+    now("backend", Form::Name, "the name of a backend, such as `docker`", "Where the job runs."),
+    now(
         "env_file",
         TEXTS,
         PATHS,

@@ -1,0 +1,254 @@
+//! Keys of a job whose meaning is a backend's or the runtime's business, through the engine: each does what the file says, for real.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use jobwright_backend::BackendRegistry;
+use jobwright_engine::{Engine, EngineOptions, JobReport, RunReport, Spec};
+use jobwright_events::{RunMode, WireEvent};
+use jobwright_journal::StateDir;
+use jobwright_model::{Cause, RunId};
+use jobwright_runtime::Scope;
+
+use crate::engines::{self, IMAGE};
+use crate::world::{Site, World};
+
+/// A project over one backend or several, the first preferred.
+struct Project {
+    worlds: Vec<World>,
+    dir: tempfile::TempDir,
+}
+
+struct Told {
+    report: RunReport,
+    events: Vec<WireEvent>,
+}
+
+impl Project {
+    /// `DIR` in the jobs is a directory that all attempts see, on host processes.
+    async fn new(sites: &[&Site], jobs: &str) -> Self {
+        let mut worlds = Vec::new();
+        for site in sites {
+            worlds.push(World::open(site).await);
+        }
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("project")).unwrap();
+        let jobs = jobs.replace("IMAGE", IMAGE).replace("DIR", &dir.path().display().to_string());
+        let (name, value) = worlds[0].mark.variable();
+        let text = format!("stages: [build, test]\nvariables: {{{name}: \"{value}\"}}\n{jobs}");
+        std::fs::write(dir.path().join("project/.jobwright.yaml"), text).unwrap();
+        Self { worlds, dir }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.dir.path().join("project")
+    }
+
+    async fn run(&self) -> Told {
+        self.run_in(RunMode::Sequential, None).await
+    }
+
+    /// Runs it, cancels it when `until` has been seen in its output, and checks that nothing is left.
+    async fn run_in(&self, mode: RunMode, until: Option<&str>) -> Told {
+        let told = self.pass(mode, until).await;
+        for world in &self.worlds {
+            assert_eq!(world.leftovers().await, Vec::<String>::new());
+        }
+        told
+    }
+
+    async fn pass(&self, mode: RunMode, until: Option<&str>) -> Told {
+        let backends = BackendRegistry::new(self.worlds.iter().map(|world| world.backend.clone()).collect());
+        let backend = (self.worlds.len() == 1).then(|| self.worlds[0].backend.name().to_owned());
+        let options = EngineOptions { backend, ..EngineOptions::default() };
+        let state = StateDir::open(&self.dir.path().join("state")).unwrap();
+        let engine = Engine::new(state, backends, options);
+        let (id, scope) = (RunId::generate(), Scope::new());
+        let run = engine.open(&id).unwrap();
+        let reader = run.reader().unwrap();
+        let spec = Spec { project: self.path(), mode, ..Spec::default() };
+        let cancel = async {
+            let Some(text) = until else { return };
+            let mut live = std::pin::pin!(reader.subscribe(0));
+            while let Some(line) = live.next().await {
+                if line.unwrap().wire().unwrap().data.contains(text) {
+                    return scope.cancel(Cause::ByUser);
+                }
+            }
+        };
+        let (report, ()) = tokio::join!(run.execute(&spec, &scope), cancel);
+        let lines: Vec<_> = reader.replay(0).collect().await;
+        let events = lines.into_iter().map(|line| line.unwrap().wire().unwrap()).collect();
+        Told { report, events }
+    }
+}
+
+impl Told {
+    fn job(&self, job: &str) -> &JobReport {
+        let found = self.report.jobs.iter().find(|report| &*report.name == job);
+        found.unwrap_or_else(|| panic!("no job {job} in {:?}", self.report))
+    }
+
+    fn output(&self, job: &str) -> String {
+        let lines = self.events.iter().filter(|event| event.r#type == "log_line" && event.job == job);
+        lines.map(|event| event.data.as_str()).collect()
+    }
+}
+
+async fn docker() -> Option<Site> {
+    engines::Engine::docker().await.map(Site::Containers)
+}
+
+const AFTER: &str = r#"
+a:
+  stage: build
+  image: IMAGE
+  script: [echo kept > file, exit 3]
+  after_script: ['echo "after: $(cat file)"', exit 9]
+b:
+  stage: test
+  image: IMAGE
+  script: [sleep 1000 & echo all-is-up; sleep 1000]
+  after_script: [echo after-all]
+"#;
+
+async fn after_script(site: Option<Site>) {
+    let Some(site) = site else { return };
+    let project = Project::new(&[&site], AFTER).await;
+    let told = project.run_in(RunMode::Parallel, Some("all-is-up\n")).await;
+    assert_eq!(told.job("b").ending.cause, Cause::ByUser);
+    assert!(told.output("b").contains("\nafter-all\n"), "it runs after a cancellation: {}", told.output("b"));
+    let alone = Project::new(&[&site], AFTER.split("b:\n").next().unwrap()).await.run().await;
+    assert_eq!(alone.job("a").ending.exit_code, Some(3), "its own failure changes nothing");
+    assert!(alone.output("a").contains("after: kept\n"), "{}", alone.output("a"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_script_runs_whatever_became_of_the_script_on_host_processes() {
+    after_script(Some(Site::Process)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_script_runs_whatever_became_of_the_script_in_docker() {
+    after_script(docker().await).await;
+}
+
+// covers: local-ci 63, 66
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_attempt_has_the_whole_time_and_a_workspace_of_its_own() {
+    let jobs = r#"
+a:
+  stage: build
+  retry: 3
+  timeout: 2s
+  script: [echo x >> DIR/tries, test ! -e own, touch own, '[ $(wc -l < DIR/tries) -ge 3 ] || sleep 1000 & wait']
+"#;
+    let jobs = jobs.replace("sleep 1000 & wait", "sleep 1000");
+    let told = Project::new(&[&Site::Process], &jobs).await.run().await;
+    let report = told.job("a");
+    assert!(report.ending.succeeded(), "{report:?}\n{}", told.output("a"));
+    assert_eq!(report.attempts, 3);
+    let steps = told.events.iter().filter(|event| event.r#type == "step_started");
+    assert_eq!(steps.map(|event| event.attempt).collect::<Vec<_>>(), [1, 2, 3]);
+    let timed_out = told.events.iter().filter(|event| event.data.contains("timed out"));
+    assert_eq!(timed_out.count(), 2, "each attempt's end is told");
+}
+
+// covers: local-ci 66, 67
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_timeout_ends_the_whole_process_tree_at_once() {
+    let jobs = "a: {stage: build, timeout: 1s, script: ['(trap \"\" HUP; sleep 1000) & sleep 1000']}\n";
+    let begun = Instant::now();
+    let told = Project::new(&[&Site::Process], jobs).await.run().await;
+    assert_eq!(told.job("a").ending.cause, Cause::Timeout);
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_is_silent_for_too_long_is_ended_and_one_that_speaks_is_not() {
+    let jobs = r#"
+speaks: {stage: build, silence_timeout: 2s, script: ['for i in 1 2 3 4 5 6; do echo $i; sleep 0.5; done']}
+silent: {stage: test, silence_timeout: 1s, script: [echo hello, sleep 1000]}
+"#;
+    let told = Project::new(&[&Site::Process], jobs).await.run().await;
+    assert!(told.job("speaks").ending.succeeded(), "{:?}", told.report);
+    assert_eq!(told.job("silent").ending.cause, Cause::SilenceTimeout);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn variables_come_from_env_files_over_the_pipelines_and_under_the_jobs() {
+    let jobs = "a: {stage: build, env_file: [one.env, two.env], variables: {C: job}, script: ['echo \"<$A-$B-$C>\"']}\n";
+    let project = Project::new(&[&Site::Process], jobs).await;
+    std::fs::write(project.path().join("one.env"), "A=one\nB=one\nC=one\n").unwrap();
+    std::fs::write(project.path().join("two.env"), "B=two\n").unwrap();
+    let told = project.run().await;
+    assert!(told.output("a").contains("<one-two-job>\n"), "{}", told.output("a"));
+    std::fs::remove_file(project.path().join("two.env")).unwrap();
+    let refused = project.run().await.report.error.expect("it is refused").to_string();
+    assert!(refused.contains("two.env"), "{refused}");
+}
+
+/// Two engines, as two programs have them, over one state directory.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_concurrency_group_holds_over_two_runs_at_a_time() {
+    let jobs = "a: {stage: build, concurrency: {limit: 1, group: g}, script: [mkdir DIR/here, sleep 0.5, rmdir DIR/here]}\n";
+    let project = Project::new(&[&Site::Process], jobs).await;
+    let passes = [0, 1, 2].map(|_| project.pass(RunMode::Sequential, None));
+    let told = futures_util::future::join_all(passes).await;
+    for told in &told {
+        assert!(told.job("a").ending.succeeded(), "{}", told.output("a"));
+    }
+    let waited = |told: &&Told| told.events.iter().any(|event| event.data.contains("waits for another run"));
+    assert_eq!(told.iter().filter(waited).count(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_runs_on_the_backend_that_it_names() {
+    let Some(docker) = docker().await else { return };
+    let jobs = r#"
+here: {stage: build, backend: process, script: [test -d DIR/project]}
+there: {stage: build, image: IMAGE, script: [test ! -e DIR/project]}
+"#;
+    let told = Project::new(&[&docker, &Site::Process], jobs).await.run_in(RunMode::Parallel, None).await;
+    assert!(told.report.ending.succeeded(), "{:?}", told.report);
+    let unknown = jobs.replace("backend: process", "backend: nowhere");
+    let refused = Project::new(&[&docker, &Site::Process], &unknown).await.run().await.report;
+    assert!(refused.error.unwrap().to_string().contains("\"nowhere\""));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn limits_are_the_containers_and_refused_where_there_are_none() {
+    let jobs = r#"
+a:
+  stage: build
+  image: IMAGE
+  resources: {cpu: 0.5, memory: 64MiB}
+  script:
+    - cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes 2> /dev/null || true
+"#;
+    let refused = Project::new(&[&Site::Process], jobs).await.run().await.report;
+    assert!(refused.error.expect("it is refused").to_string().contains("limit processors or memory"));
+    let Some(docker) = docker().await else { return };
+    let told = Project::new(&[&docker], jobs).await.run().await;
+    assert!(told.output("a").contains("\n67108864\n"), "{:?} {}", told.report, told.output("a"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_knows_the_host_by_name_or_is_on_its_network() {
+    let Some(docker) = docker().await else { return };
+    let jobs = r#"
+named: {stage: build, image: IMAGE, network: {host_access: true}, script: [grep host.docker.internal /etc/hosts]}
+own: {stage: build, image: IMAGE, script: ['! grep host.docker.internal /etc/hosts', 'echo net=$(readlink /proc/self/ns/net)']}
+host: {stage: build, image: IMAGE, network: {host_mode: true}, script: ['echo net=$(readlink /proc/self/ns/net)']}
+"#;
+    let told = Project::new(&[&docker], jobs).await.run().await;
+    assert!(told.report.ending.succeeded(), "{:?} {}", told.report, told.output("named"));
+    let namespace = |job: &str| {
+        let output = told.output(job);
+        output.lines().find(|line| line.starts_with("net=")).map(str::to_owned)
+    };
+    let ours = std::fs::read_link(Path::new("/proc/self/ns/net")).unwrap();
+    assert_ne!(namespace("own"), namespace("host"));
+    assert_eq!(namespace("host").unwrap(), format!("net={}", ours.display()));
+}
