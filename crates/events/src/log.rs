@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{Builder, JoinHandle};
 use std::{fmt, io};
 
+use jobwright_journal::ReservedFile;
 use jobwright_model::RunId;
 use tokio::sync::watch;
 
@@ -23,7 +24,6 @@ mod output;
 mod owed;
 mod reader;
 mod recover;
-mod reserved;
 mod writer;
 
 pub use index::INDEX_FILE;
@@ -34,7 +34,6 @@ pub use writer::LogSummary;
 
 use index::Index;
 use recover::{Found, FoundIndex, inspect};
-use reserved::ReservedFile;
 use writer::{Progress, Writer};
 
 /// The log's name in a run's folder.

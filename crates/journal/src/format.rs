@@ -16,6 +16,22 @@ pub enum FormatError {
         /// What does not fit.
         why: String,
     },
+    /// A record is whole, but says something that this program does not know.
+    #[error("line {line} was written by another version of Jobwright: {why}")]
+    Unknown {
+        /// The line, from 1.
+        line: usize,
+        /// What is not known.
+        why: String,
+    },
+}
+
+/// Why a line is no record.
+enum LineError {
+    /// It is not as it was written, or was never written whole.
+    Damaged(String),
+    /// It is as it was written.
+    Unknown(String),
 }
 
 /// The line for one record.
@@ -37,29 +53,48 @@ pub(crate) struct Decoded<R> {
 }
 
 /// Reads all records. A last line that is incomplete or does not fit its checksum is what a crash leaves of a record that was
-/// being written, and is left out; the same anywhere else is an error.
+/// being written, and is left out; the same anywhere else is an error, and so is a whole record that says what nobody here knows.
 pub(crate) fn decode<R: DeserializeOwned>(bytes: &[u8]) -> Result<Decoded<R>, FormatError> {
     let mut records = Vec::new();
     let mut whole = 0;
     for (index, line) in bytes.split_inclusive(|b| *b == b'\n').enumerate() {
+        let number = index + 1;
         match decode_line(line) {
             Ok(record) => records.push(record),
-            Err(_) if whole + line.len() == bytes.len() => break,
-            Err(why) => return Err(FormatError::Damaged { line: index + 1, why }),
+            Err(LineError::Unknown(why)) => return Err(FormatError::Unknown { line: number, why }),
+            Err(LineError::Damaged(_)) if whole + line.len() == bytes.len() => break,
+            Err(LineError::Damaged(why)) => return Err(FormatError::Damaged { line: number, why }),
         }
         whole += line.len();
     }
     Ok(Decoded { records, whole })
 }
 
-fn decode_line<R: DeserializeOwned>(line: &[u8]) -> Result<R, String> {
-    let line = line.strip_suffix(b"\n").ok_or("it has no end")?;
-    let (sum, json) = line.split_at_checked(9).ok_or("it is too short")?;
+/// Reads every record that is whole, wherever damage lies.
+///
+/// # Errors
+/// [`FormatError::Unknown`].
+pub(crate) fn salvage<R: DeserializeOwned>(bytes: &[u8]) -> Result<Vec<R>, FormatError> {
+    let mut records = Vec::new();
+    for (index, line) in bytes.split_inclusive(|b| *b == b'\n').enumerate() {
+        match decode_line(line) {
+            Ok(record) => records.push(record),
+            Err(LineError::Unknown(why)) => return Err(FormatError::Unknown { line: index + 1, why }),
+            Err(LineError::Damaged(_)) => {}
+        }
+    }
+    Ok(records)
+}
+
+fn decode_line<R: DeserializeOwned>(line: &[u8]) -> Result<R, LineError> {
+    let damaged = |why: &str| LineError::Damaged(why.to_owned());
+    let line = line.strip_suffix(b"\n").ok_or_else(|| damaged("it has no end"))?;
+    let (sum, json) = line.split_at_checked(9).ok_or_else(|| damaged("it is too short"))?;
     let sum = std::str::from_utf8(sum).ok().and_then(|text| u32::from_str_radix(text.trim_end(), 16).ok());
     if sum != Some(crc32fast::hash(json)) {
-        return Err("its checksum does not fit".to_owned());
+        return Err(damaged("its checksum does not fit"));
     }
-    serde_json::from_slice(json).map_err(|error| format!("it is no record of this version: {error}"))
+    serde_json::from_slice(json).map_err(|error| LineError::Unknown(error.to_string()))
 }
 
 #[cfg(test)]
@@ -98,8 +133,68 @@ mod tests {
             // Changing the case of a checksum's digit changes nothing; a new line feed only moves the damage.
             match decode::<String>(&bytes) {
                 Err(FormatError::Damaged { line, .. }) => prop_assert!(line <= 2),
+                Err(other) => prop_assert!(false, "{other}"),
                 Ok(decoded) => prop_assert_eq!(decoded.records, vec!["one".to_owned(), "two".to_owned()]),
             }
         }
+    }
+
+    /// A record, and whether it was synced.
+    type Written = (String, bool);
+
+    /// What a power cut leaves of `written`: all that was synced; of the rest, sectors that were written, were not, or hold zeros.
+    fn after_power_cut(written: &[Written], fate: &[u8]) -> Vec<u8> {
+        const SECTOR: usize = 16;
+        let (mut bytes, mut synced) = (Vec::new(), 0);
+        for (record, sync) in written {
+            bytes.extend(encode(record).unwrap());
+            synced = if *sync { bytes.len() } else { synced };
+        }
+        let mut end = bytes.len();
+        for (sector, fate) in (synced..bytes.len()).step_by(SECTOR).zip(fate) {
+            match fate % 4 {
+                0 => bytes[sector..(sector + SECTOR).min(end)].fill(0),
+                1 => {
+                    end = sector;
+                    break;
+                }
+                _ => {}
+            }
+        }
+        bytes.truncate(end);
+        bytes
+    }
+
+    proptest! {
+        #[test]
+        fn a_power_cut_takes_nothing_that_was_synced_and_makes_nothing_up(
+            written in prop::collection::vec((".{0,40}", any::<bool>()), 0..8),
+            fate in prop::collection::vec(any::<u8>(), 64),
+        ) {
+            let bytes = after_power_cut(&written, &fate);
+            let synced = written.iter().rposition(|(_, sync)| *sync).map_or(0, |last| last + 1);
+            let all: Vec<&String> = written.iter().map(|(record, _)| record).collect();
+            match decode::<String>(&bytes) {
+                Ok(decoded) => {
+                    prop_assert!(decoded.records.len() >= synced);
+                    prop_assert_eq!(decoded.records.iter().collect::<Vec<_>>(), &all[..decoded.records.len()]);
+                }
+                Err(FormatError::Damaged { line, .. }) => prop_assert!(line > synced),
+                Err(other) => prop_assert!(false, "{other}"),
+            }
+            let salvaged = salvage::<String>(&bytes).unwrap();
+            prop_assert!(salvaged.len() >= synced);
+            prop_assert_eq!(salvaged[..synced].iter().collect::<Vec<_>>(), &all[..synced]);
+            let mut rest = all[synced..].iter();
+            prop_assert!(salvaged[synced..].iter().all(|record| rest.any(|known| *known == record)), "{salvaged:?}");
+        }
+    }
+
+    #[test]
+    fn a_whole_record_that_nobody_here_knows_is_no_torn_tail() {
+        let bytes = [lines(&["one".into()]), encode(&7).unwrap()].concat();
+        let error = decode::<String>(&bytes).unwrap_err();
+        assert!(matches!(error, FormatError::Unknown { line: 2, .. }), "{error}");
+        assert!(error.to_string().contains("another version of Jobwright"));
     }
 }

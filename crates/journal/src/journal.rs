@@ -1,9 +1,9 @@
 //! One journal: a file that is locked by its owner while it lives.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::marker::PhantomData;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::format::{self, Decoded, FormatError};
 use crate::identity::ProcessIdentity;
+use crate::reserved::ReservedFile;
 
 /// The version of the header; a journal of another one is not read.
 const VERSION: u32 = 1;
@@ -48,6 +49,9 @@ pub enum JournalError {
         /// The operating system's answer.
         source: io::Error,
     },
+    /// A sync failed earlier: what was written before it may be lost, and nobody can tell.
+    #[error("journal {}: the disk failed earlier, and what was written then may be lost", .0.display())]
+    Failed(PathBuf),
     /// A record cannot be written as JSON.
     #[error("a record cannot be written as JSON: {0}")]
     Record(serde_json::Error),
@@ -56,24 +60,31 @@ pub enum JournalError {
 /// A line of the file: the header comes first and again with each new owner.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
-enum Line<R> {
+pub(crate) enum Line<R> {
     Header { journal: u32, owner: ProcessIdentity },
     Record { record: R },
 }
+
+/// Space that is kept behind the last record, so that what runs can be written down to its end when the disk is full.
+const RESERVE: u64 = 64 << 10;
 
 /// An open journal, locked until it is dropped. Appending is short and never waits for anything but the disk.
 #[derive(Debug)]
 pub struct Journal<R> {
     path: PathBuf,
-    file: Mutex<Tail>,
+    tail: Mutex<ReservedFile>,
+    /// The same file, to be synced while others append.
+    syncing: Mutex<Syncing>,
     records: PhantomData<fn(R)>,
 }
 
 #[derive(Debug)]
-struct Tail {
+struct Syncing {
     file: File,
-    /// Where the next record goes; whatever a failed write left behind it is overwritten.
-    end: u64,
+    /// Up to here everything survives a power cut.
+    synced: u64,
+    /// The kernel tells of a failed sync once and forgets what it could not write.
+    failed: bool,
 }
 
 /// What a journal held when it was opened.
@@ -92,7 +103,8 @@ impl<R: Serialize + DeserializeOwned> Journal<R> {
     ///
     /// # Errors
     /// [`JournalError::Owned`] when its owner lives, [`JournalError::Version`], [`JournalError::Format`] when it is damaged
-    /// other than at its end, [`JournalError::Io`].
+    /// other than at its end, [`JournalError::Io`], also when there is no room for the space that is kept behind the last record: then
+    /// nothing should be begun that could not be written down.
     pub fn open(path: &Path) -> Result<(Self, Recovered<R>), JournalError> {
         let fail = |source| JournalError::Io { path: path.to_owned(), source };
         let file = OpenOptions::new()
@@ -105,11 +117,13 @@ impl<R: Serialize + DeserializeOwned> Journal<R> {
             .map_err(fail)?;
         lock(&file, path)?;
         let (recovered, whole) = read_all(&file, path)?;
-        file.set_len(whole).map_err(fail)?;
-        let journal =
-            Self { path: path.to_owned(), file: Mutex::new(Tail { file, end: whole }), records: PhantomData };
+        let syncing = Syncing { file: file.try_clone().map_err(fail)?, synced: 0, failed: false };
+        let mut tail = ReservedFile::new(file, whole, RESERVE).map_err(fail)?;
+        tail.make_room(0).map_err(fail)?;
+        let (tail, syncing) = (Mutex::new(tail), Mutex::new(syncing));
+        let journal = Self { path: path.to_owned(), tail, syncing, records: PhantomData };
         let owner = ProcessIdentity::current().map_err(fail)?;
-        journal.write(&Line::<R>::Header { journal: VERSION, owner }, false)?;
+        journal.write(&Line::<R>::Header { journal: VERSION, owner })?;
         Ok((journal, recovered))
     }
 
@@ -125,27 +139,35 @@ impl<R: Serialize + DeserializeOwned> Journal<R> {
     /// Writes `record`. It survives the death of this process, not a power cut.
     ///
     /// # Errors
-    /// [`JournalError::Io`], [`JournalError::Record`]: nothing of the record is there.
+    /// [`JournalError::Io`], [`JournalError::Record`], [`JournalError::Failed`]: nothing of the record is there.
     pub fn append(&self, record: &R) -> Result<(), JournalError> {
-        self.write(&Line::Record { record }, false)
+        self.write(&Line::Record { record }).map(drop)
     }
 
-    /// Writes `record` and waits until it survives a power cut, with everything before it.
+    /// Writes `record` and waits until it survives a power cut, with everything before it. Those who do so at the same time wait for
+    /// one sync together.
     ///
     /// # Errors
     /// As [`Journal::append`]; when only the sync fails the record may be there.
     pub fn append_synced(&self, record: &R) -> Result<(), JournalError> {
-        self.write(&Line::Record { record }, true)
+        let end = self.write(&Line::Record { record })?;
+        self.sync_to(end)
     }
 
-    fn write(&self, line: &Line<impl Serialize>, sync: bool) -> Result<(), JournalError> {
+    /// Writes a line and answers where it ends.
+    fn write(&self, line: &Line<impl Serialize>) -> Result<u64, JournalError> {
         let line = format::encode(line).map_err(JournalError::Record)?;
-        let fail = |source| JournalError::Io { path: self.path.clone(), source };
-        // A panic while the lock was held leaves at worst a torn record after `end`, which the next write covers.
-        let mut tail = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        tail.file.write_all_at(&line, tail.end).map_err(fail)?;
-        tail.end += line.len() as u64;
-        if sync { tail.file.sync_data().map_err(fail) } else { Ok(()) }
+        // A panic while the lock was held leaves at worst a torn record behind the end, which the next write covers.
+        let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = tail.make_room(line.len() as u64) {
+            tracing::warn!(journal = %self.path.display(), %error, "the journal is written into its reserve");
+        }
+        tail.append(&line).map_err(|source| self.failed(source))?;
+        Ok(tail.end())
+    }
+
+    fn failed(&self, source: io::Error) -> JournalError {
+        JournalError::Io { path: self.path.clone(), source }
     }
 }
 
@@ -166,7 +188,7 @@ pub(crate) fn is_owned(path: &Path) -> io::Result<bool> {
     }
 }
 
-fn lock(file: &File, path: &Path) -> Result<(), JournalError> {
+pub(crate) fn lock(file: &File, path: &Path) -> Result<(), JournalError> {
     match flock(file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(()),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(JournalError::Owned(path.to_owned())),
@@ -202,18 +224,49 @@ impl<R> Journal<R> {
     /// Waits until all that was written survives a power cut.
     ///
     /// # Errors
-    /// [`JournalError::Io`].
+    /// [`JournalError::Io`], and [`JournalError::Failed`] for ever after.
     pub fn sync(&self) -> Result<(), JournalError> {
-        let mut tail = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        tail.file
-            .flush()
-            .and_then(|()| tail.file.sync_data())
-            .map_err(|source| JournalError::Io { path: self.path.clone(), source })
+        let end = self.tail.lock().unwrap_or_else(PoisonError::into_inner).end();
+        self.sync_to(end)
+    }
+
+    /// Whoever comes while somebody syncs waits, and mostly finds that the next sync was made for it too.
+    fn sync_to(&self, end: u64) -> Result<(), JournalError> {
+        let mut syncing = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
+        if syncing.failed {
+            return Err(JournalError::Failed(self.path.clone()));
+        }
+        if syncing.synced >= end {
+            return Ok(());
+        }
+        let written = self.tail.lock().unwrap_or_else(PoisonError::into_inner).end();
+        match syncing.file.sync_data() {
+            Ok(()) => {
+                syncing.synced = written;
+                Ok(())
+            }
+            Err(source) => {
+                syncing.failed = true;
+                Err(JournalError::Io { path: self.path.clone(), source })
+            }
+        }
+    }
+}
+
+impl<R> Drop for Journal<R> {
+    fn drop(&mut self) {
+        let tail = self.tail.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = tail.trim() {
+            tracing::debug!(journal = %self.path.display(), %error, "the journal keeps its reserve");
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+    use std::os::fd::OwnedFd;
+
     use super::*;
 
     fn records(recovered: &Recovered<String>) -> Vec<&str> {
@@ -279,5 +332,50 @@ mod tests {
         let path = dir.path().join("journal");
         let _journal = Journal::<String>::open(&path).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn those_who_sync_at_the_same_time_find_everything_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal");
+        let (journal, _) = Journal::<usize>::open(&path).unwrap();
+        std::thread::scope(|scope| {
+            for writer in 0..8 {
+                let journal = &journal;
+                scope.spawn(move || (0..25).for_each(|n| journal.append_synced(&(writer * 25 + n)).unwrap()));
+            }
+        });
+        let synced = journal.syncing.lock().unwrap().synced;
+        assert_eq!(synced, std::fs::metadata(&path).unwrap().len());
+        let mut records = Journal::<usize>::read(&path).unwrap().records;
+        records.sort_unstable();
+        assert_eq!(records, (0..200).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn after_a_failed_sync_nothing_is_said_to_be_safe() {
+        let dir = tempfile::tempdir().unwrap();
+        let (journal, _) = Journal::<String>::open(&dir.path().join("journal")).unwrap();
+        let (reader, writer) = std::io::pipe().unwrap();
+        // A pipe cannot be synced.
+        let file =
+            std::mem::replace(&mut journal.syncing.lock().unwrap().file, File::from(OwnedFd::from(writer)));
+        assert!(matches!(journal.append_synced(&"one".into()), Err(JournalError::Io { .. })));
+        journal.syncing.lock().unwrap().file = file;
+        assert!(matches!(journal.append_synced(&"two".into()), Err(JournalError::Failed(_))));
+        assert!(matches!(journal.sync(), Err(JournalError::Failed(_))));
+        drop(reader);
+    }
+
+    #[test]
+    fn what_a_writer_leaves_is_no_longer_than_its_records() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal");
+        let (journal, _) = Journal::<String>::open(&path).unwrap();
+        journal.append(&"one".into()).unwrap();
+        let blocks = || std::os::unix::fs::MetadataExt::blocks(&std::fs::metadata(&path).unwrap());
+        assert!(blocks() * 512 >= RESERVE, "space is kept while it is open");
+        drop(journal);
+        assert!(blocks() * 512 < RESERVE);
     }
 }

@@ -7,9 +7,13 @@
 mod format;
 mod identity;
 mod journal;
+mod quarantine;
+mod reserved;
 mod state_dir;
 
 pub use format::FormatError;
 pub use identity::ProcessIdentity;
 pub use journal::{Journal, JournalError, Recovered};
+pub use quarantine::{Quarantined, quarantine, salvage};
+pub use reserved::ReservedFile;
 pub use state_dir::{StateDir, StateDirError};

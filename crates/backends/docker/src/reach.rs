@@ -27,6 +27,9 @@ pub(crate) struct Reach {
     carrier: Option<String>,
 }
 
+/// How often an image is provided anew that somebody else removed again before it was used: who is done with the empty one does that.
+const TRIES: u32 = 10;
+
 impl Inner {
     /// Finds or makes a container that has the workspace.
     pub(crate) async fn reach(self: &Arc<Self>, engine: &Engine, task: &TaskUuid) -> Result<Reach> {
@@ -82,9 +85,12 @@ impl Inner {
             ..ContainerCreateBody::default()
         };
         let mut created = self.create_carrier(engine, task, body.clone()).await;
-        if created.as_ref().is_err_and(failure::is_image_absent) {
+        for _ in 0..TRIES {
+            if !created.as_ref().is_err_and(failure::is_image_absent) {
+                break;
+            }
             self.provide(engine, &workspace).await?;
-            created = self.create_carrier(engine, task, body).await;
+            created = self.create_carrier(engine, task, body.clone()).await;
         }
         let id = created.map_err(|error| engine.error("create a container for files", &error))?;
         Ok(Reach {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jobwright_backend::{Backend, BackendRegistry};
-use jobwright_journal::{Journal, JournalError, StateDir};
+use jobwright_journal::{FormatError, Journal, JournalError, Quarantined, StateDir, quarantine, salvage};
 use jobwright_model::{RunId, TaskUuid, Workflow};
 use jobwright_runtime::{Record, TaskPlace, open_tasks};
 
@@ -46,6 +46,11 @@ struct Loaded {
     engine: Option<String>,
 }
 
+/// Not another version's words, and not a disk that cannot be read.
+fn is_damage(error: &JournalError) -> bool {
+    matches!(error, JournalError::Format { source: FormatError::Damaged { .. }, .. })
+}
+
 struct Broom {
     registry: BackendRegistry,
     loaded: BTreeMap<String, Loaded>,
@@ -62,11 +67,15 @@ impl Broom {
             return;
         }
         let recovered = match Journal::<Record>::read(&path) {
-            Ok(recovered) => recovered,
+            Ok(recovered) => Ok(recovered.records),
             Err(JournalError::Owned(_)) => return left_alone(run),
+            Err(error) if is_damage(&error) => self.renew(run, &path, &error),
+            Err(error) => Err(error),
+        };
+        let open = match recovered {
+            Ok(records) => open_tasks(&records),
             Err(error) => return self.fail(run, &error.to_string()),
         };
-        let open = open_tasks(&recovered.records);
         if open.is_empty() && !clone.exists() {
             return;
         }
@@ -84,6 +93,20 @@ impl Broom {
             Err(JournalError::Owned(_)) => left_alone(run),
             Err(error) => self.fail(run, &error.to_string()),
         }
+    }
+
+    /// What a damaged journal still says, in a new one in its place; the damaged one is kept.
+    fn renew(&self, run: &RunId, path: &Path, damage: &JournalError) -> Result<Vec<Record>, JournalError> {
+        aside::say(format_args!("{run}: {damage}; what can still be read of it is taken"));
+        if self.dry_run {
+            return salvage(path);
+        }
+        let Quarantined { records, moved_to } = quarantine(path)?;
+        let (journal, _) = Journal::open(path)?;
+        records.iter().try_for_each(|record| journal.append(record))?;
+        journal.sync()?;
+        aside::say(format_args!("{run}: the damaged journal is kept as {}", moved_to.display()));
+        Ok(records)
     }
 
     fn tell(&mut self, run: &RunId, open: &BTreeMap<TaskUuid, TaskPlace>, clone: &Path) {

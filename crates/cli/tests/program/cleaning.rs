@@ -114,7 +114,7 @@ fn with_nothing_there_nothing_is_removed() {
 }
 
 #[test]
-fn a_journal_that_cannot_be_read_is_named_and_nothing_of_its_run_is_touched() {
+fn a_damaged_journal_is_named_and_kept_and_what_it_still_tells_is_enough_to_clean_up() {
     let bench = Bench::new();
     let mut running = waiting(&bench);
     running.child.kill().unwrap();
@@ -125,9 +125,38 @@ fn a_journal_that_cannot_be_read_is_named_and_nothing_of_its_run_is_touched() {
     // At the end it could be what a crash leaves; at the beginning it is damage.
     let damaged = [b"!", &kept[1..]].concat();
     assert_ne!(damaged, kept);
-    std::fs::write(&journal, damaged).unwrap();
+    std::fs::write(&journal, &damaged).unwrap();
+    let told = bench.run(&["clean", "--dry-run"]).expect(0);
+    assert!(told.stdout.ends_with("1 leftover(s) would be removed\n"), "{}", told.stdout);
+    assert_eq!(std::fs::read(&journal).unwrap(), damaged);
+    assert!(!bench.leftovers_now().is_empty());
+    let cleaned = bench.run(&["clean"]).expect(0);
+    let aside = journal.with_extension("damaged1");
+    assert!(cleaned.stderr.contains("line 1 is damaged"), "{}", cleaned.stderr);
+    assert!(cleaned.stderr.contains(&*aside.to_string_lossy()), "{}", cleaned.stderr);
+    assert_eq!(std::fs::read(aside).unwrap(), damaged);
+    assert_eq!(bench.leftovers(), [""; 0]);
+    assert_eq!(bench.run(&["clean"]).expect(0).stdout, "nothing to remove\n");
+}
+
+#[test]
+fn a_journal_of_another_version_is_named_and_nothing_of_its_run_is_touched() {
+    let bench = Bench::new();
+    let mut running = waiting(&bench);
+    running.child.kill().unwrap();
+    running.end();
+    let [run] = &bench.runs()[..] else { panic!("one run") };
+    let journal = bench.state().join("runs").join(run).join("journal");
+    let kept = std::fs::read(&journal).unwrap();
+    // A whole record of a later version, as its writer would have written it.
+    let (other, _) = Journal::<serde_json::Value>::open(&bench.root().join("other")).unwrap();
+    other.append(&serde_json::json!({"record": "from_the_future"})).unwrap();
+    drop(other);
+    let foreign = std::fs::read(bench.root().join("other")).unwrap();
+    let line = foreign.split_inclusive(|byte| *byte == b'\n').next_back().unwrap();
+    std::fs::write(&journal, [&kept, line].concat()).unwrap();
     let failed = bench.run(&["clean"]).expect(1);
-    assert!(failed.stderr.contains(&*journal.to_string_lossy()), "{}", failed.stderr);
+    assert!(failed.stderr.contains("was written by another version of Jobwright"), "{}", failed.stderr);
     assert!(!bench.leftovers_now().is_empty());
     std::fs::write(&journal, kept).unwrap();
     bench.run(&["clean"]).expect(0);

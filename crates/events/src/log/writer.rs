@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use jobwright_journal::ReservedFile;
 use tokio::sync::watch;
 
 use super::encode::encode;
 use super::index::{RECORD, Record};
 use super::owed::Owed;
-use super::reserved::ReservedFile;
 use crate::event::{Event, EventKind};
 use crate::queue::{Item, Queue};
 

@@ -8,11 +8,14 @@ use std::os::unix::fs::FileExt as _;
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
 
-/// Space is allocated in steps between these, the larger the file, the larger.
-const SMALLEST_STEP: u64 = 256 << 10;
+/// Space is allocated in steps, the larger the file, the larger: at most this.
 const LARGEST_STEP: u64 = 32 << 20;
+/// The smallest step is so much of the reserve.
+const STEPS_IN_RESERVE: u64 = 4;
 
-pub(crate) struct ReservedFile {
+/// A file that is written at its end and keeps space behind it.
+#[derive(Debug)]
+pub struct ReservedFile {
     file: File,
     end: u64,
     allocated: u64,
@@ -22,23 +25,32 @@ pub(crate) struct ReservedFile {
 }
 
 impl ReservedFile {
-    /// Goes on at `end`; what lies behind is cut.
-    pub(crate) fn new(file: File, end: u64, reserve: u64) -> io::Result<Self> {
+    /// Goes on at `end`, with `reserve` bytes kept behind whatever is written; what lies behind `end` is cut.
+    ///
+    /// # Errors
+    /// When the file cannot be cut.
+    pub fn new(file: File, end: u64, reserve: u64) -> io::Result<Self> {
         file.set_len(end)?;
         Ok(Self { file, end, allocated: end, reserve, allocates: true })
     }
 
-    pub(crate) fn end(&self) -> u64 {
+    /// Where the next byte goes.
+    #[must_use]
+    pub fn end(&self) -> u64 {
         self.end
     }
 
     /// Makes sure that so many bytes can be written and the reserve is still there after them.
-    pub(crate) fn make_room(&mut self, bytes: u64) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// When the disk has no room.
+    pub fn make_room(&mut self, bytes: u64) -> io::Result<()> {
         let wanted = self.end + bytes + self.reserve;
         if !self.allocates || wanted <= self.allocated {
             return Ok(());
         }
-        let step = (self.end / 4).clamp(SMALLEST_STEP, LARGEST_STEP);
+        let step =
+            (self.end / 4).clamp((self.reserve / STEPS_IN_RESERVE).clamp(1, LARGEST_STEP), LARGEST_STEP);
         match self.allocate((self.allocated + step).max(wanted)) {
             Err(Errno::NOSPC | Errno::DQUOT) => self.allocate(wanted)?,
             Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => self.allocates = false,
@@ -48,7 +60,7 @@ impl ReservedFile {
     }
 
     /// Whether so many bytes can be written, with what is allocated or can be, at the cost of the reserve.
-    pub(crate) fn can_take(&mut self, bytes: u64) -> bool {
+    pub fn can_take(&mut self, bytes: u64) -> bool {
         let wanted = self.end + bytes;
         !self.allocates
             || wanted <= self.allocated
@@ -64,7 +76,10 @@ impl ReservedFile {
     }
 
     /// Writes at the end, into the reserve if need be. On an error the file is as it was before.
-    pub(crate) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// When the disk is full, or cannot be written.
+    pub fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         if let Err(error) = self.file.write_all_at(bytes, self.end) {
             if self.file.metadata()?.len() > self.end {
                 self.cut(self.end)?;
@@ -76,7 +91,10 @@ impl ReservedFile {
     }
 
     /// Takes back what is behind `end`. This frees the reserve for a moment; somebody else may be quicker to take it.
-    pub(crate) fn cut(&mut self, end: u64) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// When the file cannot be cut.
+    pub fn cut(&mut self, end: u64) -> io::Result<()> {
         self.file.set_len(end)?;
         (self.end, self.allocated) = (end, end);
         if let Err(error) = self.make_room(0) {
@@ -86,14 +104,20 @@ impl ReservedFile {
     }
 
     /// Gives back the reserve.
-    pub(crate) fn trim(&mut self) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// When the file cannot be cut.
+    pub fn trim(&mut self) -> io::Result<()> {
         self.file.set_len(self.end)?;
         self.allocated = self.end;
         Ok(())
     }
 
     /// Waits until everything is on the disk.
-    pub(crate) fn sync(&self) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// When the disk failed; nobody can say then what of it is there.
+    pub fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
     }
 }
