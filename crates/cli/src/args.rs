@@ -67,6 +67,11 @@ pub(crate) enum Command {
     Run(Box<RunArgs>),
     /// Check a pipeline file and say everything that is wrong with it.
     Validate(ValidateArgs),
+    /// Write another system's pipeline in Jobwright's language, and list what could not be carried over.
+    Import {
+        #[command(subcommand)]
+        command: ImportCommand,
+    },
     /// Work with compiled workflows.
     Workflow {
         #[command(subcommand)]
@@ -86,6 +91,27 @@ pub(crate) enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImportCommand {
+    /// Import a GitLab CI file with the local files that it includes. Default: .gitlab-ci.yml
+    Gitlab(ImportArgs),
+    /// Import a Woodpecker workflow, or all of a directory. Default: .woodpecker or .woodpecker.yaml
+    Woodpecker(ImportArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// The file or directory to read.
+    #[arg(value_name = "FILE", value_hint = ValueHint::AnyPath)]
+    pub(crate) file: Option<PathBuf>,
+    /// Write the result to this file, which must not be there yet. Default: standard output.
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) output: Option<PathBuf>,
+    /// Replace the file that is there.
+    #[arg(long, requires = "output")]
+    pub(crate) force: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -12,6 +12,7 @@ mod env_file;
 mod files;
 mod finding;
 mod findings;
+mod import;
 mod include;
 mod job;
 mod keys;
@@ -37,6 +38,9 @@ pub use discover::{discover, is_pipeline_file_name};
 pub use env_file::{InvalidEnvFile, parse as parse_env_file};
 pub use files::{Artifacts, Cache, CacheKey, CachePolicy, InvalidCacheKey, KeepWhen};
 pub use finding::{Finding, Report, Severity};
+pub use import::{
+    ImportError, Imported, import_gitlab, import_gitlab_bytes, import_woodpecker, import_woodpecker_bytes,
+};
 pub use job::{Concurrency, EnvFile, HostCommands, Network, PipelineJob, Ready, Resources, Service, Variant};
 pub use keys::{
     ALLOW_FAILURE_KEYS, ARTIFACTS_KEYS, CACHE_KEYS, CONCURRENCY_KEYS, Form, HOOK_KEYS, JOB_KEYS, Key,

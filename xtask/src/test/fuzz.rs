@@ -14,7 +14,7 @@ use super::summary::Tally;
 use crate::repository;
 
 /// Targets, and the folders of their seeds.
-const TARGETS: [(&str, &[&str]); 2] = [
+const TARGETS: [(&str, &[&str]); 3] = [
     (
         "pipeline",
         &[
@@ -25,6 +25,7 @@ const TARGETS: [(&str, &[&str]); 2] = [
         ],
     ),
     ("condition", &["fuzz/seeds/condition"]),
+    ("import", &["fuzz/seeds/import"]),
 ];
 
 /// How long each target runs, how long one input may take, and how much memory it may use.

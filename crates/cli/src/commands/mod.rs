@@ -3,6 +3,7 @@
 mod backends;
 mod clean;
 mod config;
+mod import;
 mod run;
 mod validate;
 mod workflow;
@@ -22,6 +23,7 @@ pub(crate) async fn execute(cli: Cli, settings: &Settings) -> Result<Exit, Failu
     match cli.command {
         Command::Run(args) => run::run(*args, &state()?).await,
         Command::Validate(args) => validate::run(&args),
+        Command::Import { command } => import::run(command),
         Command::Workflow { command: WorkflowCommand::Run(args) } => workflow::run(*args, &state()?).await,
         Command::Backends(args) => backends::run(args, &state()?).await,
         Command::Clean(args) => clean::run(args, &state()?).await,

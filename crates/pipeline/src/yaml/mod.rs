@@ -8,8 +8,8 @@ mod tree;
 use std::rc::Rc;
 
 pub use decode::MAX_BYTES;
-pub(crate) use decode::decode;
-pub(crate) use tree::parse;
+pub(crate) use decode::{NotText, decode};
+pub(crate) use tree::{parse, parse_with_references};
 
 use crate::source::Span;
 
@@ -23,6 +23,8 @@ pub(crate) struct Node {
     size: usize,
     /// Levels in it; 1 for a scalar.
     depth: usize,
+    /// Whether it is a list with the tag `!reference`, which only [`parse_with_references`] lets through.
+    pub(crate) is_reference: bool,
 }
 
 /// What a node holds.
@@ -65,7 +67,18 @@ impl Node {
             Value::Sequence(items) => measure(items.iter()),
             Value::Mapping(entries) => measure(entries.iter().map(|entry| &entry.value)),
         };
-        Self { value: Rc::new(value), span, size: size.saturating_add(1), depth: depth + 1 }
+        Self {
+            value: Rc::new(value),
+            span,
+            size: size.saturating_add(1),
+            depth: depth + 1,
+            is_reference: false,
+        }
+    }
+
+    /// A text that stands for another one, which was written at `span`; nothing of it stands there as it is.
+    pub(crate) fn rewritten(text: String, of: &Scalar, span: Span) -> Self {
+        Self::new(Value::Scalar(Scalar { text, plain: of.plain, verbatim_at: None }), span)
     }
 
     /// A list that was put together from the parts of others; `span` is the place to name for it.
@@ -89,6 +102,11 @@ impl Node {
             Value::Mapping(entries) => Some(entries),
             _ => None,
         }
+    }
+
+    /// Nodes in it with itself, however often each of them is shared.
+    pub(crate) fn size(&self) -> usize {
+        self.size
     }
 
     /// What it holds.

@@ -20,7 +20,15 @@ const MAX_NODES: usize = 500_000;
 /// The one document of `source`; `None` when there is none, or when a finding says why it could not be read. Duplicate and unusable
 /// keys are findings beside a tree; of two equal keys the first one stays.
 pub(crate) fn parse(source: &Source, findings: &mut Findings) -> Option<Node> {
-    let mut builder = Builder::new(source, findings);
+    build(Builder::new(source, findings))
+}
+
+/// The same for a file of GitLab's, in which a list may have the tag `!reference`.
+pub(crate) fn parse_with_references(source: &Source, findings: &mut Findings) -> Option<Node> {
+    build(Builder { references: true, ..Builder::new(source, findings) })
+}
+
+fn build(mut builder: Builder<'_>) -> Option<Node> {
     match builder.run() {
         Ok(()) => builder.root,
         Err(fatal) => {
@@ -40,6 +48,8 @@ struct Builder<'a> {
     /// Where the last event ended: the end of a block collection that closes after it.
     last: usize,
     merges_left: usize,
+    /// Whether a list may have the tag `!reference`.
+    references: bool,
     findings: &'a mut Findings,
 }
 
@@ -47,6 +57,7 @@ struct Frame {
     anchor: usize,
     start: usize,
     flow: bool,
+    is_reference: bool,
     kind: Kind,
 }
 
@@ -78,6 +89,7 @@ impl<'a> Builder<'a> {
             documents: 0,
             last: 0,
             merges_left: MAX_NODES,
+            references: false,
             findings,
         }
     }
@@ -124,7 +136,11 @@ impl<'a> Builder<'a> {
                 let node = Node::new(Value::Scalar(scalar), self.trimmed(span));
                 self.place(node, anchor)?;
             }
-            Event::SequenceStart(_, anchor, _) => self.begin(anchor, span, Kind::Sequence(Vec::new()))?,
+            Event::SequenceStart(_, anchor, tag) => {
+                self.begin(anchor, span, Kind::Sequence(Vec::new()))?;
+                let is_reference = tag.is_some_and(|tag| tag.core_suffix().is_none());
+                self.open.iter_mut().last().into_iter().for_each(|frame| frame.is_reference = is_reference);
+            }
             Event::MappingStart(_, anchor, _) => {
                 let kind = Kind::Mapping {
                     entries: Vec::new(),
@@ -143,7 +159,8 @@ impl<'a> Builder<'a> {
 
     fn begin(&mut self, anchor: usize, span: Span, kind: Kind) -> Result<(), Fatal> {
         // A flow collection has its bracket as its start, a block collection nothing.
-        self.open.push(Frame { anchor, start: span.start, flow: span.end > span.start, kind });
+        let flow = span.end > span.start;
+        self.open.push(Frame { anchor, start: span.start, flow, is_reference: false, kind });
         self.check_depth(0, span)
     }
 
@@ -158,7 +175,8 @@ impl<'a> Builder<'a> {
                 Value::Mapping(entries)
             }
         };
-        self.place(Node::new(value, whole), frame.anchor)
+        let node = Node { is_reference: frame.is_reference, ..Node::new(value, whole) };
+        self.place(node, frame.anchor)
     }
 
     fn alias(&mut self, anchor: usize, span: Span) -> Result<(), Fatal> {
@@ -205,6 +223,7 @@ impl<'a> Builder<'a> {
 
     fn check_tag(&self, event: &Event<'_>, span: Span) -> Result<(), Fatal> {
         match event.tag() {
+            Some(tag) if self.references && is_reference(event, tag.original()) => Ok(()),
             Some(tag) if tag.core_suffix().is_none() => {
                 let finding = fatal(
                     span,
@@ -263,6 +282,10 @@ impl<'a> Builder<'a> {
         }
         Box::new(finding)
     }
+}
+
+fn is_reference(event: &Event<'_>, tag: impl AsRef<str>) -> bool {
+    matches!(event, Event::SequenceStart(..)) && tag.as_ref() == "!reference"
 }
 
 /// The key that `node` is. Of two equal keys the second one is reported and dropped.
