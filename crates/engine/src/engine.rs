@@ -18,7 +18,7 @@ use crate::job::PreparedJob;
 use crate::prepare::{Prepared, RunPlan, prepare};
 use crate::report::{RunError, RunReport};
 use crate::runner::Runner;
-use crate::runtime_executor::{ExecutorSettings, ProjectFiles, RuntimeExecutor, compile_jobs};
+use crate::runtime_executor::{ExecutorSettings, ProjectFiles, RuntimeExecutor, compile_jobs, phase_limits};
 use crate::shared_groups::SharedGroups;
 use crate::spec::Spec;
 
@@ -175,7 +175,9 @@ impl Run<'_> {
         let exclude = vec![self.engine.state.path().to_owned()];
         let options = TreeOptions { exclude, ..TreeOptions::default() };
         let files = ProjectFiles(Project::new(&prepared.plan.project, options));
-        RuntimeExecutor::new(jobs, self.settings(chosen.all, Some(Arc::new(files))))
+        let limits = phase_limits(prepared, &jobs);
+        let executor = RuntimeExecutor::new(jobs, self.settings(chosen.all, Some(Arc::new(files))))?;
+        Ok(executor.phase_limits(limits))
     }
 
     async fn workflow_executor(

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jobwright_backend::{Backend, Error as BackendError};
@@ -10,7 +11,7 @@ use jobwright_journal::Journal;
 use jobwright_model::{Cause, Ending, Job, Outcome, RunId, StepUuid, TaskUuid};
 use jobwright_pipeline::{CompileContext, HostSecrets, PipelineJob, Resources, Target, compile};
 use jobwright_redact::{Built, Masker, Warning};
-use jobwright_runtime::{Backends, JobRun, Limits, Record, Scope, Slot, WorkspaceSource};
+use jobwright_runtime::{Backends, JobReport, JobRun, Limits, Record, Scope, Slot, WorkspaceSource};
 use jobwright_workspace::Project;
 
 use crate::backends::Chosen;
@@ -68,9 +69,23 @@ pub(crate) fn compile_jobs(
     prepared.due().into_iter().map(compile_one).collect()
 }
 
+/// The time of each of a job's phases that has one of its own, by its place: the commands on the host come first and last.
+pub(crate) fn phase_limits(prepared: &Prepared, jobs: &[Job]) -> PhaseLimits {
+    let limits = |(file, job): (&PipelineJob, &Job)| {
+        let first = file.bootstrap.as_ref().map(|commands| (0, commands.timeout));
+        let last = file.cleanup.as_ref().map(|commands| (job.phases.len() - 1, commands.timeout));
+        (job.name.clone(), first.into_iter().chain(last).collect())
+    };
+    prepared.due().into_iter().zip(jobs).map(limits).collect()
+}
+
+/// By the jobs' names and their phases' places.
+type PhaseLimits = HashMap<String, Vec<(usize, Duration)>>;
+
 /// Runs jobs through the runtime.
 pub struct RuntimeExecutor {
     jobs: HashMap<String, Job>,
+    phase_limits: PhaseLimits,
     masker: Masker,
     warnings: Vec<Warning>,
     settings: ExecutorSettings,
@@ -87,7 +102,14 @@ impl RuntimeExecutor {
             return Err(RunError::Secret(refused.clone()));
         }
         let jobs = jobs.into_iter().map(|job| (job.name.clone(), job)).collect();
-        Ok(Self { jobs, masker: built.masker, warnings: built.warnings, settings })
+        let phase_limits = PhaseLimits::new();
+        Ok(Self { jobs, phase_limits, masker: built.masker, warnings: built.warnings, settings })
+    }
+
+    /// With these times of single phases.
+    pub(crate) fn phase_limits(mut self, limits: PhaseLimits) -> Self {
+        self.phase_limits = limits;
+        self
     }
 
     /// What a person should know about secrets that are not, or not fully, masked.
@@ -133,8 +155,14 @@ impl JobExecutor for RuntimeExecutor {
         if let Some(files) = files {
             run = run.files(Arc::clone(files));
         }
+        for (place, limit) in self.phase_limits.get(&compiled.name).into_iter().flatten() {
+            run = run.phase_limit(*place, *limit);
+        }
         let report = run.run().await;
-        let error = told(&report.ending, self.is_contained(compiled));
+        let error = match failed_on_the_host(&report) {
+            Some(step) => told(&report.ending, false).map(|error| format!("{step}: {error}")),
+            None => told(&report.ending, self.is_contained(compiled)),
+        };
         JobOutcome { ending: report.ending, error }
     }
 }
@@ -145,6 +173,14 @@ impl RuntimeExecutor {
         let mut backends = job.phases.iter().filter_map(|phase| self.settings.backends.get(&phase.backend));
         backends.any(|backend| backend.capabilities().images)
     }
+}
+
+/// The command on the host that failed the job, if one did.
+fn failed_on_the_host(report: &JobReport) -> Option<&str> {
+    let phase = report.phases.iter().find(|phase| !phase.ending.succeeded())?;
+    let step = phase.steps.iter().find(|step| !step.ending.succeeded())?;
+    let names = ["job_bootstrap ", "job_cleanup "];
+    names.iter().any(|name| step.name.starts_with(name)).then_some(step.name.as_str())
 }
 
 /// An ending in words, as local-ci's users know them where it has any.

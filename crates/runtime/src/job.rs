@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use jobwright_backend::Backend;
 use jobwright_journal::Journal;
-use jobwright_model::{Cause, Ending, Job, Phase};
+use jobwright_model::{Cause, Ending, Job, Phase, Timeouts};
 use jobwright_redact::Masker;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::sleep;
@@ -53,6 +54,8 @@ pub struct JobRun {
     files: Option<Arc<dyn WorkspaceSource>>,
     journal: Option<Arc<Journal<Record>>>,
     slot: Option<Slot>,
+    /// The phases, by their places, that have a time of their own.
+    phase_limits: BTreeMap<usize, Duration>,
 }
 
 impl JobRun {
@@ -70,6 +73,7 @@ impl JobRun {
             files: None,
             journal: None,
             slot: None,
+            phase_limits: BTreeMap::new(),
         }
     }
 
@@ -122,6 +126,14 @@ impl JobRun {
         self
     }
 
+    /// Giving the phase at `place`, counted from 0, no more than `limit`, from its set-up to its last step. A phase that always runs
+    /// and has no time of its own has as long as the whole job.
+    #[must_use]
+    pub fn phase_limit(mut self, place: usize, limit: Duration) -> Self {
+        self.phase_limits.insert(place, limit);
+        self
+    }
+
     /// Runs the phases in order. The first that does not pass stops the rest, but for those that always run; these have a
     /// scope of their own, which the job's cancellation ends only when cleanup is overdue. A job of which a phase cannot run as
     /// it is written does not begin.
@@ -166,16 +178,19 @@ impl JobRun {
         let mut course = JobCourse {
             work,
             deadline,
+            limit: None,
             files: self.files.clone(),
             lost: None,
             ending: None,
             reports: Vec::new(),
         };
         let mut phases = VecDeque::from(phases);
-        while let Some(phase) = phases.pop_front() {
+        for place in 0.. {
+            let Some(phase) = phases.pop_front() else { break };
             if phase.always || course.ending.is_none() {
                 let heirs = self.heirs(&phases, course.ending.is_none());
                 let slot = if phases.is_empty() { self.slot.take() } else { None };
+                course.limit = self.phase_limits.get(&place).copied();
                 self.run_phase(phase, heirs, slot, &mut course).await;
             }
         }
@@ -213,7 +228,9 @@ impl JobRun {
             None if phase.always => self.run_always(phase, heirs, slot, course).await,
             None => {
                 let run = self.workflow_run(phase, course).slot(slot);
-                let run = run.scope(&course.work).deadline(course.deadline);
+                let run = run.scope(&course.work);
+                // The job's time ends the scope in any case.
+                let run = if course.limit.is_some() { run } else { run.deadline(course.deadline) };
                 run.run_for(heirs).await
             }
         };
@@ -248,7 +265,7 @@ impl JobRun {
         let files = course.files.clone().filter(|_| !phase.workflow.volume.is_empty());
         let mut run = WorkflowRun::new(phase.workflow, backend, Arc::clone(&self.observer))
             .job(&self.job.name)
-            .timeouts(self.job.timeouts)
+            .timeouts(Timeouts { total: course.limit.or(self.job.timeouts.total), ..self.job.timeouts })
             .limits(self.limits);
         run = self.gates.iter().cloned().fold(run, WorkflowRun::gate);
         if let Some(masker) = &self.masker {
@@ -269,6 +286,8 @@ struct JobCourse {
     /// What its end ends: all phases but those that always run.
     work: Scope,
     deadline: Option<Deadline>,
+    /// The time of the phase that is next, where it has one of its own.
+    limit: Option<Duration>,
     /// What the next phase's workspace holds when it begins.
     files: Option<Arc<dyn WorkspaceSource>>,
     /// Why nobody can say that.

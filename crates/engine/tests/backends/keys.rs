@@ -252,3 +252,76 @@ host: {stage: build, image: IMAGE, network: {host_mode: true}, script: ['echo ne
     assert_ne!(namespace("own"), namespace("host"));
     assert_eq!(namespace("host").unwrap(), format!("net={}", ours.display()));
 }
+
+const HOOKS: &str = r#"
+a:
+  stage: build
+  image: IMAGE
+  job_bootstrap: {run: [test -d DIR/project, echo from-bootstrap > made]}
+  script: [cat made, echo from-script > made, exit CODE]
+  job_cleanup: {run: ['echo "cleanup saw $(cat made)"']}
+"#;
+
+async fn hooks(site: Option<Site>) {
+    let Some(site) = site else { return };
+    let sites = [&site, &Site::Process];
+    let sites = if matches!(site, Site::Process) { &sites[..1] } else { &sites[..] };
+    for (code, passes) in [("0", true), ("3", false)] {
+        let told = Project::new(sites, &HOOKS.replace("CODE", code)).await.run().await;
+        let output = told.output("a");
+        assert_eq!(told.job("a").ending.succeeded(), passes, "{:?} {output}", told.report);
+        assert!(output.contains("from-bootstrap\n"), "{output}");
+        assert!(output.contains("cleanup saw from-script\n"), "{output}");
+    }
+    let broken = HOOKS.replace("echo from-bootstrap > made", "exit 5").replace("$(cat made)", "all of it");
+    let told = Project::new(sites, &broken.replace("CODE", "0")).await.run().await;
+    let output = told.output("a");
+    assert_eq!(
+        told.job("a").error.as_deref(),
+        Some("Job a failed: job_bootstrap 2: exited with non-zero status 5")
+    );
+    assert!(!output.contains("cat made") && output.contains("cleanup saw all of it\n"), "{output}");
+}
+
+// covers: local-ci 68, 70
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commands_on_the_host_run_around_a_script_on_host_processes() {
+    hooks(Some(Site::Process)).await;
+}
+
+// covers: local-ci 68, 70
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commands_on_the_host_run_around_a_script_in_docker() {
+    hooks(docker().await).await;
+}
+
+// covers: local-ci 69
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cleanup_that_fails_fails_the_job_and_commands_on_the_host_have_their_own_time() {
+    let jobs = r#"
+a: {stage: build, parallel: true, job_bootstrap: {run: ["true"]}, script: [echo x], job_cleanup: {run: [exit 4]}}
+b: {stage: build, parallel: true, job_bootstrap: {run: [sleep 1000], timeout: 1s}, script: [echo never]}
+c: {stage: build, parallel: true, job_bootstrap: {run: ["true"]}, script: [echo x], job_cleanup: {run: [sleep 1000], timeout: 1s}}
+"#;
+    let begun = Instant::now();
+    let told = Project::new(&[&Site::Process], jobs).await.run().await;
+    assert_eq!(
+        told.job("a").error.as_deref(),
+        Some("Job a failed: job_cleanup 1: exited with non-zero status 4")
+    );
+    assert_eq!(
+        (&told.job("b").ending.cause, &told.job("c").ending.cause),
+        (&Cause::Timeout, &Cause::Timeout)
+    );
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+}
+
+// covers: local-ci 70, 76
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cancelled_job_is_cleaned_up_after_also_in_its_bootstrap() {
+    let jobs = "a: {stage: build, job_bootstrap: {run: [echo up-and-so-on; sleep 1000]}, script: [echo never], job_cleanup: {run: [echo cleaned-up]}}\n";
+    let project = Project::new(&[&Site::Process], jobs).await;
+    let told = project.run_in(RunMode::Sequential, Some("up-and-so-on\n")).await;
+    assert_eq!(told.job("a").ending.cause, Cause::ByUser);
+    assert!(told.output("a").contains("\ncleaned-up\n"), "{}", told.output("a"));
+}

@@ -154,13 +154,13 @@ pub const JOB_KEYS: &[Key] = &[
         "a mapping with `host_access` or `host_mode`",
         "How the job reaches the host's network.",
     ),
-    later(
+    now(
         "job_bootstrap",
         Form::Fields(HOOK_KEYS),
         HOOK,
         "Commands on the host before each attempt of the job. When one fails, the script does not run.",
     ),
-    later(
+    now(
         "job_cleanup",
         Form::Fields(HOOK_KEYS),
         HOOK,
