@@ -229,8 +229,7 @@ impl JobRun {
             None => {
                 let run = self.workflow_run(phase, course).slot(slot);
                 let run = run.scope(&course.work);
-                // The job's time ends the scope in any case.
-                let run = if course.limit.is_some() { run } else { run.deadline(course.deadline) };
+                let run = if course.phase_ends_first() { run } else { run.deadline(course.deadline) };
                 run.run_for(heirs).await
             }
         };
@@ -304,6 +303,12 @@ impl JobCourse {
         let needs_it = !phase.workflow.volume.is_empty() && (phase.always || self.work.cause().is_none());
         let lost = self.lost.as_ref().filter(|_| needs_it)?;
         Some(format!("the files of the phase before could not be taken over: {lost}"))
+    }
+
+    /// Whether the next phase's own time is over before the job's, which ends the scope in any case.
+    fn phase_ends_first(&self) -> bool {
+        let of_job = |limit| self.deadline.is_some_and(|deadline| deadline.strikes_within(limit));
+        self.limit.is_some_and(|limit| !of_job(limit))
     }
 
     fn take_in(&mut self, report: WorkflowReport, legacy: Legacy) {

@@ -68,6 +68,11 @@ impl Deadline {
         limit.map(|limit| Self { limit, at: after(Instant::now(), limit) })
     }
 
+    /// Whether it strikes before `time` from now has passed.
+    pub(crate) fn strikes_within(self, time: Duration) -> bool {
+        self.at < after(Instant::now(), time)
+    }
+
     /// Ends `scope` when it strikes.
     pub(crate) async fn strike(self, scope: Scope) {
         sleep_until(self.at).await;
