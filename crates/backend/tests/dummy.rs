@@ -91,6 +91,25 @@ async fn sleep_takes_time_by_tokios_clock_and_shows_in_the_exit() {
     assert_eq!(took.as_secs(), 5400);
 }
 
+// covers: woodpecker 1
+#[tokio::test(start_paused = true)]
+async fn a_backend_answers_every_verb_of_the_interface() {
+    let Scene { dummy, workflow, task, step } = Scene::unprepared(&[]);
+    let backend: &dyn Backend = &dummy;
+    assert_eq!(backend.name(), "dummy");
+    assert!(matches!(backend.is_available().await, Availability::Available));
+    assert!(backend.load().await.unwrap().platform.contains('/'));
+    backend.setup_workflow(&workflow, &task).await.unwrap();
+    backend.start_step(&step, &task).await.unwrap();
+    let log = backend.tail_step(&step, &task, LogPosition::START).await.unwrap();
+    assert!(log.count().await > 0);
+    assert_eq!(backend.wait_step(&step, &task).await.unwrap().status, ExitStatus::Code(0));
+    backend.destroy_step(&step, &task).await.unwrap();
+    assert!(backend.wait_step(&step, &task).await.is_err());
+    backend.destroy_workflow(&workflow, &task).await.unwrap();
+    assert!(backend.start_step(&step, &task).await.is_err());
+}
+
 // covers: woodpecker 34, 39
 #[tokio::test(start_paused = true)]
 async fn the_end_is_as_scripted() {

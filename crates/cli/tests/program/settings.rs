@@ -46,6 +46,7 @@ fn a_flag_wins_over_the_environment_that_over_the_file_and_that_over_the_default
     assert_eq!(limit(with_config(&bench, "", &show)), json!({ "source": "default", "value": null }));
 }
 
+// covers: woodpecker 1 (each backend's flags)
 #[test]
 fn every_setting_is_shown_with_where_it_came_from() {
     let bench = Bench::new().without_engine();
