@@ -8,6 +8,7 @@ mod ending;
 mod exit;
 mod ids;
 mod job;
+pub mod labels;
 mod network;
 mod registry;
 mod state;

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use jobwright_model::{FailurePolicy, Job, RunId, Step, StepType, StepUuid};
+use jobwright_model::{FailurePolicy, Job, RunId, Step, StepType, StepUuid, labels};
 use jobwright_pipeline::{
-    CompileContext, HOST_BACKEND, HostSecrets, JOB_LABEL, Loader, Pipeline, RUN_LABEL, RemoteVariable,
-    Report, ResolveSecret, STAGE_LABEL, SecretError, SecretSource, Target, compile, visible_variables,
+    CompileContext, HOST_BACKEND, HostSecrets, Loader, Pipeline, RemoteVariable, Report, ResolveSecret,
+    SecretError, SecretSource, Target, compile, visible_variables,
 };
 
 const DOCKER: Target<'static> = Target { backend: "docker", images: true };
@@ -222,9 +222,9 @@ fn on_a_backend_without_images_an_image_is_a_shell_or_nothing() {
 fn job_and_steps_carry_run_stage_and_job() {
     let job = compiled(&job("  services: [redis]\n"), DOCKER, &[]).unwrap();
     let expected = BTreeMap::from([
-        (RUN_LABEL.to_owned(), "20261120T132503Z-567825".to_owned()),
-        (STAGE_LABEL.to_owned(), "test".to_owned()),
-        (JOB_LABEL.to_owned(), "a".to_owned()),
+        (labels::RUN.to_owned(), "20261120T132503Z-567825".to_owned()),
+        (labels::STAGE.to_owned(), "test".to_owned()),
+        (labels::JOB.to_owned(), "a".to_owned()),
     ]);
     assert_eq!(job.labels, expected);
     assert!(job.phases[0].workflow.steps().all(|step| step.workflow_labels == expected));

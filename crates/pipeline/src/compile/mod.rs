@@ -5,7 +5,7 @@ mod steps;
 
 use std::collections::BTreeMap;
 
-use jobwright_model::{Job, Phase, RunId, Stage, Step, StepUuid, Timeouts, Workflow};
+use jobwright_model::{Job, Phase, RunId, Stage, Step, StepUuid, Timeouts, Workflow, labels};
 
 use crate::compile::environment::Environment;
 use crate::compile::steps::Steps;
@@ -20,13 +20,6 @@ pub const HOST_BACKEND: &str = "process";
 /// Where a job's files lie and its commands run when it says nothing. local-ci's default is `/`, where no engine can mount a
 /// volume; a script finds the project relative to its working directory either way.
 pub const DEFAULT_WORKDIR: &str = "/workspace";
-
-/// The label of the run.
-pub const RUN_LABEL: &str = "dev.jobwright.run";
-/// The label of the stage.
-pub const STAGE_LABEL: &str = "dev.jobwright.stage";
-/// The label of the job.
-pub const JOB_LABEL: &str = "dev.jobwright.job";
 
 /// The backend that a job is compiled for, as far as the file's rules depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,9 +142,9 @@ pub fn visible_variables(
 
 fn labels(job: &PipelineJob, context: &CompileContext<'_>) -> BTreeMap<String, String> {
     BTreeMap::from([
-        (RUN_LABEL.to_owned(), context.run.to_string()),
-        (STAGE_LABEL.to_owned(), job.stage.clone()),
-        (JOB_LABEL.to_owned(), job.name.clone()),
+        (labels::RUN.to_owned(), context.run.to_string()),
+        (labels::STAGE.to_owned(), job.stage.clone()),
+        (labels::JOB.to_owned(), job.name.clone()),
     ])
 }
 
