@@ -1,6 +1,8 @@
 //! The flags, as people type them. What they mean is said here and nowhere else; `--help`, the completions and the keys of
 //! `config.toml` come from it.
 
+mod files;
+
 use std::num::NonZero;
 use std::path::PathBuf;
 
@@ -11,6 +13,11 @@ use jobwright_journal::StateDir;
 use jobwright_process::ProcessSettings;
 
 use crate::backends;
+
+pub(crate) use files::{
+    ArtifactsCommand, ArtifactsGetArgs, ArtifactsLsArgs, CacheCommand, CacheLsArgs, CachePruneArgs,
+    CacheRmArgs,
+};
 
 /// Runs jobs to their end, wherever they come from and wherever they run.
 #[derive(Debug, Parser)]
@@ -79,6 +86,16 @@ pub(crate) enum Command {
     },
     /// Show which backends there are, which are available here, and why the others are not.
     Backends(BackendsArgs),
+    /// Look at the caches that runs keep for later runs, and remove them.
+    Cache {
+        #[command(subcommand)]
+        command: CacheCommand,
+    },
+    /// Look at the artifacts that jobs of a run left, and take them out.
+    Artifacts {
+        #[command(subcommand)]
+        command: ArtifactsCommand,
+    },
     /// Remove what runs of a Jobwright that died have left behind.
     Clean(CleanArgs),
     /// Look at the settings.

@@ -14,7 +14,9 @@ use jobwright_workspace::{Project, TreeOptions};
 use crate::backends::Loader;
 use crate::conditions;
 use crate::executor::JobExecutor;
+use crate::git::without_credentials;
 use crate::job::PreparedJob;
+use crate::keep::Keep;
 use crate::prepare::{Prepared, RunPlan, prepare};
 use crate::report::{RunError, RunReport};
 use crate::runner::Runner;
@@ -171,13 +173,18 @@ impl Run<'_> {
 
     async fn pipeline_executor(&self, prepared: &Prepared, spec: &Spec) -> Result<RuntimeExecutor, RunError> {
         let chosen = self.loader().load_for(&prepared.due()).await?;
-        let jobs = compile_jobs(prepared, &self.id, &chosen, &spec.env)?;
+        let (jobs, kept) = compile_jobs(prepared, &self.id, &chosen, &spec.env)?;
         let exclude = vec![self.engine.state.path().to_owned()];
         let options = TreeOptions { exclude, ..TreeOptions::default() };
         let files = ProjectFiles(Project::new(&prepared.plan.project, options));
         let limits = phase_limits(prepared, &jobs);
+        let project = match &spec.remote {
+            Some(url) => without_credentials(url),
+            None => prepared.plan.project.display().to_string(),
+        };
+        let keep = Keep::new(&self.engine.state, &self.folder, project, kept);
         let executor = RuntimeExecutor::new(jobs, self.settings(chosen.all, Some(Arc::new(files))))?;
-        Ok(executor.phase_limits(limits))
+        Ok(executor.phase_limits(limits).keeping(keep))
     }
 
     async fn workflow_executor(

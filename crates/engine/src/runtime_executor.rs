@@ -9,7 +9,9 @@ use jobwright_backend::{Backend, Error as BackendError};
 use jobwright_events::EventLog;
 use jobwright_journal::Journal;
 use jobwright_model::{Cause, Ending, Job, Outcome, RunId, StepUuid, TaskUuid};
-use jobwright_pipeline::{CompileContext, HostSecrets, PipelineJob, Resources, Target, compile};
+use jobwright_pipeline::{
+    CompileContext, HostSecrets, PipelineJob, Resources, Target, compile, visible_variables,
+};
 use jobwright_redact::{Built, Masker, Warning};
 use jobwright_runtime::{Backends, JobReport, JobRun, Limits, Record, Scope, Slot, WorkspaceSource};
 use jobwright_workspace::Project;
@@ -17,6 +19,7 @@ use jobwright_workspace::Project;
 use crate::backends::Chosen;
 use crate::executor::{JobExecutor, JobOutcome, JobOutput};
 use crate::job::PreparedJob;
+use crate::keep::{self, JobFiles, Keep};
 use crate::observer::JobObserver;
 use crate::prepare::Prepared;
 use crate::report::RunError;
@@ -37,7 +40,8 @@ pub struct ExecutorSettings {
     pub log: Arc<EventLog>,
 }
 
-/// Compiles the jobs of `prepared` that are to run, each for its backend, and reads every secret that one of them uses.
+/// Compiles the jobs of `prepared` that are to run, each for its backend, and reads every secret that one of them uses; with what they
+/// take and leave.
 ///
 /// # Errors
 /// [`RunError::Jobs`] when a job cannot run on its backend or a secret's value cannot be had, [`RunError::Unsupported`] when the backend
@@ -47,7 +51,7 @@ pub(crate) fn compile_jobs(
     run: &RunId,
     chosen: &Chosen,
     environment: &BTreeMap<String, String>,
-) -> Result<Vec<Job>, RunError> {
+) -> Result<(Vec<Job>, HashMap<String, JobFiles>), RunError> {
     let secrets = HostSecrets::new(&prepared.plan.project);
     let compile_one = |job: &PipelineJob| {
         let backend = chosen.of(job);
@@ -64,9 +68,22 @@ pub(crate) fn compile_jobs(
             workspace: true,
             step_uuid: &StepUuid::random,
         };
-        compile(&prepared.pipeline, job, &context).map_err(|report| RunError::Jobs(Box::new(report)))
+        let refused = |report| RunError::Jobs(Box::new(report));
+        let compiled = compile(&prepared.pipeline, job, &context).map_err(refused)?;
+        let variables = match job.caches.is_empty() {
+            true => BTreeMap::new(),
+            false => visible_variables(&prepared.pipeline, job, &context).map_err(refused)?,
+        };
+        Ok((compiled, variables))
     };
-    prepared.due().into_iter().map(compile_one).collect()
+    let mut jobs = Vec::new();
+    let mut keeping = Vec::new();
+    for job in prepared.due() {
+        let (compiled, variables) = compile_one(job)?;
+        keeping.push((job, compiled.phases.len(), variables));
+        jobs.push(compiled);
+    }
+    Ok((jobs, keep::plan(&prepared.pipeline, keeping)))
 }
 
 /// The time of each of a job's phases that has one of its own, by its place: the commands on the host come first and last.
@@ -89,6 +106,7 @@ pub struct RuntimeExecutor {
     masker: Masker,
     warnings: Vec<Warning>,
     settings: ExecutorSettings,
+    keep: Option<Keep>,
 }
 
 impl RuntimeExecutor {
@@ -102,13 +120,20 @@ impl RuntimeExecutor {
             return Err(RunError::Secret(refused.clone()));
         }
         let jobs = jobs.into_iter().map(|job| (job.name.clone(), job)).collect();
-        let phase_limits = PhaseLimits::new();
-        Ok(Self { jobs, phase_limits, masker: built.masker, warnings: built.warnings, settings })
+        let (phase_limits, keep) = (PhaseLimits::new(), None);
+        Ok(Self { jobs, phase_limits, masker: built.masker, warnings: built.warnings, settings, keep })
     }
 
     /// With these times of single phases.
     pub(crate) fn phase_limits(mut self, limits: PhaseLimits) -> Self {
         self.phase_limits = limits;
+        self
+    }
+
+    /// With caches and artifacts.
+    #[must_use]
+    pub(crate) fn keeping(mut self, keep: Keep) -> Self {
+        self.keep = Some(keep);
         self
     }
 
@@ -152,7 +177,10 @@ impl JobExecutor for RuntimeExecutor {
             .scope(scope)
             .slot(slot)
             .journal(Arc::clone(journal));
-        if let Some(files) = files {
+        let keep = self.keep.as_ref().and_then(|keep| keep.of_job(&job.name, output, &self.masker));
+        if let Some(keep) = keep {
+            run = run.files(keep.source(files.clone())).keeper(keep.phase(), keep);
+        } else if let Some(files) = files {
             run = run.files(Arc::clone(files));
         }
         for (place, limit) in self.phase_limits.get(&compiled.name).into_iter().flatten() {

@@ -9,11 +9,12 @@ use jiff::Timestamp;
 use jobwright_backend::Error;
 use jobwright_model::{Cause, Ending, Step, StepUuid, Workflow};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::handover::{self, Heirs, Legacy};
 use crate::job::Slot;
+use crate::keeping::Keeping;
 use crate::observer::Trace;
 use crate::outage::insist;
 use crate::plan::{Plan, StepIndex};
@@ -52,10 +53,11 @@ impl<'a> Course<'a> {
         }
     }
 
-    /// Runs it, gives its `slot` back, and takes the workspace out for `heirs` before everything is destroyed.
+    /// Runs it, gives its `slot` back, lets files be kept, and takes the workspace out for `heirs` before everything is destroyed.
     pub(crate) async fn run(
         mut self,
         plan: Plan,
+        keeping: Option<Keeping>,
         heirs: Option<Heirs>,
         slot: Option<Slot>,
     ) -> (WorkflowReport, Legacy) {
@@ -64,6 +66,9 @@ impl<'a> Course<'a> {
             Err(ending) => self.failure = Some(ending),
         }
         drop(slot);
+        if let Some(keeping) = keeping {
+            self.keep(&keeping).await;
+        }
         let legacy = self.hand_over(heirs).await;
         let left_behind = self.destroy().await;
         (self.report(left_behind), legacy)
@@ -167,6 +172,38 @@ impl<'a> Course<'a> {
         let text = self.shared.masker.mask_str(&format!("jobwright failed inside: {what}")).into_owned();
         self.failure.get_or_insert_with(|| Ending::new(Cause::StatusUnreadable).because(&text));
         self.error.get_or_insert(text);
+    }
+
+    /// Lets files be taken out of the workspace, if any step had one.
+    async fn keep(&mut self, Keeping { keeper, before }: &Keeping) {
+        let Shared { backend, task, scope, limits, .. } = &*self.shared;
+        if self.workflow.volume.is_empty() || self.shared.workspace_is_untouched() {
+            return;
+        }
+        let bad = before.as_ref().or(self.cut_short.as_ref()).or(self.failure.as_ref()).cloned();
+        if let Some(bad) = bad {
+            // The job is told to have ended as it stands, whatever comes of this.
+            let kept = timeout(limits.cleanup, keeper.keep(&**backend, task, &bad)).await;
+            if kept.is_err() {
+                self.shared
+                    .notice(None, "taking files out of the workspace took too long and was broken off");
+            }
+            return;
+        }
+        let well = Ending::new(Cause::Success);
+        let kept = tokio::select! {
+            biased;
+            kept = keeper.keep(&**backend, task, &well) => kept,
+            cause = scope.cancelled() => {
+                self.cut_short = Some(self.shared.ended_by(cause));
+                return;
+            }
+        };
+        if let Err(mut ending) = kept {
+            ending.evidence = ending.evidence.map(|text| self.shared.masker.mask_str(&text).into_owned());
+            self.error = self.error.take().or_else(|| ending.evidence.clone());
+            self.failure = Some(ending);
+        }
     }
 
     /// Takes the workspace out for `heirs`. It goes on for a while after the scope has ended, if they come whatever happens.

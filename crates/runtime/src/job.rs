@@ -17,6 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::gate::Gate;
 use crate::handover::{Heirs, Legacy, WorkspaceSource};
+use crate::keeping::{Keeping, WorkspaceKeeper};
 use crate::limits::{Deadline, Limits};
 use crate::masking;
 use crate::observer::Observer;
@@ -52,6 +53,7 @@ pub struct JobRun {
     limits: Limits,
     scope: Scope,
     files: Option<Arc<dyn WorkspaceSource>>,
+    keeper: Option<(usize, Arc<dyn WorkspaceKeeper>)>,
     journal: Option<Arc<Journal<Record>>>,
     slot: Option<Slot>,
     /// The phases, by their places, that have a time of their own.
@@ -71,6 +73,7 @@ impl JobRun {
             limits: Limits::default(),
             scope: Scope::new(),
             files: None,
+            keeper: None,
             journal: None,
             slot: None,
             phase_limits: BTreeMap::new(),
@@ -109,6 +112,13 @@ impl JobRun {
     #[must_use]
     pub fn files(mut self, files: Arc<dyn WorkspaceSource>) -> Self {
         self.files = Some(files);
+        self
+    }
+
+    /// Letting `keeper` take files out when the steps of phase number `phase`, counted from 0, have ended.
+    #[must_use]
+    pub fn keeper(mut self, phase: usize, keeper: Arc<dyn WorkspaceKeeper>) -> Self {
+        self.keeper = Some((phase, keeper));
         self
     }
 
@@ -182,12 +192,14 @@ impl JobRun {
             files: self.files.clone(),
             lost: None,
             ending: None,
+            at: 0,
             reports: Vec::new(),
         };
         let mut phases = VecDeque::from(phases);
         for place in 0.. {
             let Some(phase) = phases.pop_front() else { break };
             if phase.always || course.ending.is_none() {
+                course.at = place;
                 let heirs = self.heirs(&phases, course.ending.is_none());
                 let slot = if phases.is_empty() { self.slot.take() } else { None };
                 course.limit = self.phase_limits.get(&place).copied();
@@ -273,6 +285,9 @@ impl JobRun {
         if let Some(files) = files {
             run = run.files(files);
         }
+        if let Some((_, keeper)) = self.keeper.as_ref().filter(|(phase, _)| *phase == course.at) {
+            run = run.keeping(Keeping { keeper: Arc::clone(keeper), before: course.ending.clone() });
+        }
         if let Some(journal) = &self.journal {
             run = run.journal(Arc::clone(journal));
         }
@@ -293,6 +308,8 @@ struct JobCourse {
     lost: Option<String>,
     /// That of the first phase that did not pass.
     ending: Option<Ending>,
+    /// The number of the phase that runs.
+    at: usize,
     reports: Vec<WorkflowReport>,
 }
 

@@ -15,6 +15,7 @@ use crate::course::Course;
 use crate::gate::{Conditions, Gate};
 use crate::handover::{Heirs, Legacy, WorkspaceSource};
 use crate::job::Slot;
+use crate::keeping::Keeping;
 use crate::limits::{Deadline, Limits};
 use crate::masking;
 use crate::observer::Observer;
@@ -75,6 +76,7 @@ pub struct WorkflowRun {
     limits: Limits,
     scope: Scope,
     files: Option<Arc<dyn WorkspaceSource>>,
+    keeping: Option<Keeping>,
     journal: Option<Arc<Journal<Record>>>,
     slot: Option<Slot>,
 }
@@ -98,6 +100,7 @@ impl WorkflowRun {
             limits: Limits::default(),
             scope: Scope::new(),
             files: None,
+            keeping: None,
             journal: None,
             slot: None,
         }
@@ -166,6 +169,12 @@ impl WorkflowRun {
         self
     }
 
+    /// Letting somebody take files out when its steps have ended.
+    pub(crate) fn keeping(mut self, keeping: Keeping) -> Self {
+        self.keeping = Some(keeping);
+        self
+    }
+
     /// Holding a job's slot until its last step has ended.
     pub(crate) fn slot(mut self, slot: Option<Slot>) -> Self {
         self.slot = slot;
@@ -221,7 +230,7 @@ impl WorkflowRun {
             delivered: OnceCell::new(),
             journal: self.journal,
         };
-        Course::new(Arc::new(shared), &self.workflow).run(plan, heirs, self.slot).await
+        Course::new(Arc::new(shared), &self.workflow).run(plan, self.keeping, heirs, self.slot).await
     }
 }
 

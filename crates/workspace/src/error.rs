@@ -120,6 +120,14 @@ pub enum Error {
         /// The entry that went over it, as far as it is known.
         entry: String,
     },
+    /// A stored archive is not what was stored.
+    #[error("use {}: it is damaged ({reason}); remove it, or store it again", path.display())]
+    Damaged {
+        /// The archive.
+        path: PathBuf,
+        /// How that was seen.
+        reason: String,
+    },
     /// What the archive was read from failed.
     #[error("read the archive for {}: {source}; check what sends it", dest.display())]
     Stream {

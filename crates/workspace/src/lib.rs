@@ -3,6 +3,7 @@
 //! - [`Project`] lists a tree under the rules of `.gitignore` and `.jobwrightignore`;
 //! - [`copy_tree`] copies it into a new directory;
 //! - [`pack`] makes a [`TarStream`] of a tree or of what globs select, [`unpack`] brings one to disk safely;
+//! - [`ObjectStore`] and [`Archive`] keep caches and artifacts as compressed archives;
 //! - [`remove_tree`] removes a job's directory, whatever the job did to it.
 //!
 //! The functions that touch the disk block. [`pack`] and [`unpack`] are asynchronous and do their work on blocking
@@ -14,6 +15,7 @@
 mod beneath;
 mod copy;
 mod error;
+mod objects;
 pub mod offload;
 mod remove;
 mod tar;
@@ -21,6 +23,10 @@ mod tree;
 
 pub use copy::{CopyOptions, CopyReport, copy_tree};
 pub use error::{Error, Limit, Result};
+pub use objects::{
+    Archive, ArchiveWriter, Contents, InvalidSize, Label, ObjectKey, ObjectStore, ObjectWriter, PrunePolicy,
+    Pruned, Size, StoredObject, Written,
+};
 pub use remove::{RemoveReport, remove_tree};
 pub use tar::{
     Limits, PackOptions, PackReport, Selection, TarStream, UnpackOptions, UnpackReport, pack, pack_into,

@@ -1,6 +1,8 @@
 //! The commands, one file each.
 
+mod artifacts;
 mod backends;
+mod cache;
 mod clean;
 mod config;
 mod import;
@@ -26,6 +28,8 @@ pub(crate) async fn execute(cli: Cli, settings: &Settings) -> Result<Exit, Failu
         Command::Import { command } => import::run(command),
         Command::Workflow { command: WorkflowCommand::Run(args) } => workflow::run(*args, &state()?).await,
         Command::Backends(args) => backends::run(args, &state()?).await,
+        Command::Cache { command } => cache::run(&command, &state()?),
+        Command::Artifacts { command } => artifacts::run(&command, &state()?),
         Command::Clean(args) => clean::run(args, &state()?).await,
         Command::Config { command: ConfigCommand::Show(args) } => Ok(config::show(&args, settings)),
         Command::Completions { shell } => {

@@ -6,6 +6,7 @@
 mod answers;
 mod bad_input;
 mod cleaning;
+mod files;
 mod json;
 mod killed;
 mod plain;

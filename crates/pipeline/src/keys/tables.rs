@@ -124,13 +124,13 @@ pub const JOB_KEYS: &[Key] = &[
         "a list of mappings of variables to values, or a mapping with `values`",
         "Variables whose combinations each make a job of their own, `JOB_VARIABLE.VALUE`. Each mapping is combined for itself.",
     ),
-    later(
+    now(
         "cache",
         Form::OneOrMore(&Form::Fields(CACHE_KEYS)),
         "a mapping with `key` and `paths`, or a list of them",
         "Files that later runs find again, kept under a key.",
     ),
-    later(
+    now(
         "artifacts",
         Form::Fields(ARTIFACTS_KEYS),
         "a mapping with `paths`",

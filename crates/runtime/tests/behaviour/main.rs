@@ -12,6 +12,7 @@ mod files;
 mod gates;
 mod jobs;
 mod journal;
+mod keeping;
 mod lifecycle;
 mod logs;
 mod masking;

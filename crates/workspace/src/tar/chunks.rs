@@ -3,37 +3,40 @@
 //! The channel is short, so a slow reader holds the writer back and memory stays bounded.
 
 use std::io::{self, Read, Write};
+use std::path::Path;
 
 use bytes::{Buf, Bytes, BytesMut};
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::TarStream;
+use crate::Result;
+use crate::offload::blocking;
 
 const CHUNK: usize = 128 * 1024;
 const IN_FLIGHT: usize = 4;
 
-type Chunk = Result<Bytes, io::Error>;
+type Chunk = std::result::Result<Bytes, io::Error>;
 
 /// A channel for an archive's chunks.
-pub(super) fn channel() -> (mpsc::Sender<Chunk>, mpsc::Receiver<Chunk>) {
+pub(crate) fn channel() -> (mpsc::Sender<Chunk>, mpsc::Receiver<Chunk>) {
     mpsc::channel(IN_FLIGHT)
 }
 
 /// Collects what is written into chunks and sends them; when nobody receives any more, writing fails with `BrokenPipe`.
-pub(super) struct ChunkWriter {
+pub(crate) struct ChunkWriter {
     sender: mpsc::Sender<Chunk>,
     buffer: BytesMut,
 }
 
 impl ChunkWriter {
-    pub(super) fn new(sender: mpsc::Sender<Chunk>) -> Self {
+    pub(crate) fn new(sender: mpsc::Sender<Chunk>) -> Self {
         Self { sender, buffer: BytesMut::with_capacity(CHUNK) }
     }
 
     /// Sends what is left, or the error that ends the stream.
-    pub(super) fn finish(mut self, outcome: io::Result<()>) {
+    pub(crate) fn finish(mut self, outcome: io::Result<()>) {
         let last = match outcome {
             Ok(()) => self.flush(),
             Err(error) => self.send(Err(error)),
@@ -67,7 +70,7 @@ impl Write for ChunkWriter {
 }
 
 /// The stream of what `writer`, a blocking task, sends. When that task dies the stream ends with an error and not as if all was sent.
-pub(super) fn stream_of(receiver: mpsc::Receiver<Chunk>, writer: JoinHandle<()>) -> TarStream {
+pub(crate) fn stream_of(receiver: mpsc::Receiver<Chunk>, writer: JoinHandle<()>) -> TarStream {
     Box::pin(stream::unfold((receiver, Some(writer)), |(mut receiver, writer)| async move {
         if let Some(chunk) = receiver.recv().await {
             return Some((chunk, (receiver, writer)));
@@ -77,14 +80,39 @@ pub(super) fn stream_of(receiver: mpsc::Receiver<Chunk>, writer: JoinHandle<()>)
     }))
 }
 
+/// Has `work` read `stream` on a blocking thread. When the future is dropped, the reader is told at the next chunk that it is the end.
+pub(crate) async fn read_blocking<T: Send + 'static>(
+    mut stream: TarStream,
+    path: &Path,
+    work: impl FnOnce(ChunkReader) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let (sender, receiver) = channel();
+    let work = blocking(path, move || work(ChunkReader::new(receiver)));
+    let pump = async move {
+        while let Some(chunk) = stream.next().await {
+            let is_last = chunk.is_err();
+            if sender.send(chunk).await.is_err() || is_last {
+                break;
+            }
+        }
+    };
+    tokio::pin!(work);
+    // The worker may end before the stream does: at the end marker, or by an error while the sender is silent.
+    tokio::select! {
+        biased;
+        done = &mut work => done,
+        () = pump => work.await,
+    }
+}
+
 /// Reads the chunks of a channel as one sequence of bytes. A sender that is gone is the end.
-pub(super) struct ChunkReader {
+pub(crate) struct ChunkReader {
     receiver: mpsc::Receiver<Chunk>,
     chunk: Bytes,
 }
 
 impl ChunkReader {
-    pub(super) fn new(receiver: mpsc::Receiver<Chunk>) -> Self {
+    fn new(receiver: mpsc::Receiver<Chunk>) -> Self {
         Self { receiver, chunk: Bytes::new() }
     }
 }

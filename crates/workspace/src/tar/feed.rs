@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 /// What a [`Feed`] has seen; shared with who owns the parser.
 #[derive(Default)]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     source_error: RefCell<Option<io::Error>>,
     header_bytes_left: Cell<Option<u64>>,
     headers_too_long: Cell<bool>,
@@ -16,39 +16,39 @@ pub(super) struct Seen {
 
 impl Seen {
     /// From now on headers are read, and at most `max` bytes of them.
-    pub(super) fn expect_headers(&self, max: u64) {
+    pub(crate) fn expect_headers(&self, max: u64) {
         self.header_bytes_left.set(Some(max));
         self.trailing_zeros.set(0);
     }
 
     /// From now on contents are read, which have limits elsewhere.
-    pub(super) fn expect_contents(&self) {
+    pub(crate) fn expect_contents(&self) {
         self.header_bytes_left.set(None);
     }
 
-    pub(super) fn headers_were_too_long(&self) -> bool {
+    pub(crate) fn headers_were_too_long(&self) -> bool {
         self.headers_too_long.get()
     }
 
-    pub(super) fn take_source_error(&self) -> Option<io::Error> {
+    pub(crate) fn take_source_error(&self) -> Option<io::Error> {
         self.source_error.borrow_mut().take()
     }
 
     /// Whether the last header was the block of zeros that ends an archive. Padding before it is shorter than a block.
-    pub(super) fn ended_with_marker(&self) -> bool {
+    pub(crate) fn ended_with_marker(&self) -> bool {
         const BLOCK: u64 = 512;
         self.trailing_zeros.get() >= BLOCK
     }
 }
 
 /// Reads from `source` and keeps [`Seen`] up to date.
-pub(super) struct Feed<R> {
+pub(crate) struct Feed<R> {
     source: R,
     seen: Rc<Seen>,
 }
 
 impl<R: Read> Feed<R> {
-    pub(super) fn new(source: R) -> (Self, Rc<Seen>) {
+    pub(crate) fn new(source: R) -> (Self, Rc<Seen>) {
         let seen = Rc::new(Seen::default());
         (Self { source, seen: seen.clone() }, seen)
     }

@@ -8,16 +8,14 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use futures_util::StreamExt;
 use rustix::fs::Mode;
 use tar::{Archive, Entry, EntryType};
 
 use super::TarStream;
-use super::chunks::{ChunkReader, channel};
+use super::chunks::read_blocking;
 use super::feed::{Feed, Seen};
 use super::member::parse_time;
 use super::place::{Attributes, Destination, checked_path};
-use crate::offload::blocking;
 use crate::{Error, Limit, Owner, Result};
 
 /// How large an archive may be.
@@ -40,7 +38,7 @@ impl Default for Limits {
 }
 
 /// Long names and PAX records are held in memory; no honest entry has so much of them.
-const MAX_HEADER_BYTES: u64 = 1 << 20;
+pub(crate) const MAX_HEADER_BYTES: u64 = 1 << 20;
 
 /// How an archive is unpacked.
 #[derive(Debug, Clone, Copy, Default)]
@@ -82,25 +80,9 @@ pub struct UnpackReport {
 ///
 /// [`Error::UnsafeEntry`], [`Error::InTheWay`], [`Error::LimitExceeded`], [`Error::CorruptArchive`] (an archive without its end marker
 /// too), [`Error::Stream`], [`Error::DiskFull`], [`Error::Unwritable`], [`Error::NotADirectory`], [`Error::Stopped`].
-pub async fn unpack(mut stream: TarStream, dest: &Path, options: &UnpackOptions) -> Result<UnpackReport> {
-    let (sender, receiver) = channel();
+pub async fn unpack(stream: TarStream, dest: &Path, options: &UnpackOptions) -> Result<UnpackReport> {
     let (to, options) = (dest.to_path_buf(), *options);
-    let work = blocking(dest, move || unpack_from(ChunkReader::new(receiver), &to, &options));
-    let pump = async move {
-        while let Some(chunk) = stream.next().await {
-            let is_last = chunk.is_err();
-            if sender.send(chunk).await.is_err() || is_last {
-                break;
-            }
-        }
-    };
-    tokio::pin!(work);
-    // The worker may end before the stream does: at the end marker, or by an error while the sender is silent.
-    tokio::select! {
-        biased;
-        done = &mut work => done,
-        () = pump => work.await,
-    }
+    read_blocking(stream, dest, move |source| unpack_from(source, &to, &options)).await
 }
 
 /// The same from a reader, by this thread.

@@ -52,6 +52,45 @@ impl Globs {
     }
 }
 
+/// Which of a set's globs an archive's members match, as they go by.
+pub(crate) struct GlobHits<'a> {
+    globs: &'a Globs,
+    hits: Vec<bool>,
+    missing: usize,
+}
+
+impl Globs {
+    /// None of them matched yet.
+    pub(crate) fn hits(&self) -> GlobHits<'_> {
+        GlobHits { globs: self, hits: vec![false; self.include.len()], missing: self.include.len() }
+    }
+}
+
+impl GlobHits<'_> {
+    /// Takes note of a member: it is selected by what matches it or a directory above it.
+    pub(crate) fn note(&mut self, path: &[u8]) {
+        if self.missing == 0 {
+            return;
+        }
+        let path = Path::new(OsStr::from_bytes(path));
+        let path: std::path::PathBuf =
+            path.components().filter(|part| matches!(part, Component::Normal(_))).collect();
+        for part in path.ancestors().filter(|part| !part.as_os_str().is_empty()) {
+            for index in self.globs.matcher.matches_candidate(&Candidate::new(part)) {
+                if !std::mem::replace(&mut self.hits[index], true) {
+                    self.missing -= 1;
+                }
+            }
+        }
+    }
+
+    /// Those that matched nothing, as they were given.
+    pub(crate) fn unmatched(self) -> Vec<String> {
+        let unmatched = self.globs.include.iter().zip(self.hits).filter(|(_, hit)| !hit);
+        unmatched.map(|(pattern, _)| pattern.given.clone()).collect()
+    }
+}
+
 /// Lists what `globs` select beneath `root`, and which of them select nothing, in the order given.
 ///
 /// # Errors

@@ -10,6 +10,7 @@ mod project;
 mod rules;
 mod walk;
 
+pub(crate) use globs::GlobHits;
 pub use globs::{Globs, list_globs};
 pub use listing::{Directory, Kind, Leaf, Listing, RuleProblem, SkipReason, Skipped};
 pub use project::{Project, TreeOptions};
