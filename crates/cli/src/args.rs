@@ -79,6 +79,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: ImportCommand,
     },
+    /// Draw a pipeline's jobs by stage, with what each needs.
+    Graph(GraphArgs),
     /// Work with compiled workflows.
     Workflow {
         #[command(subcommand)]
@@ -208,6 +210,44 @@ pub(crate) struct ValidateArgs {
     /// The project's directory, where the pipeline file is looked for.
     #[arg(short = 'C', long, value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
     pub(crate) project: PathBuf,
+    /// How to write what is found; json and sarif go to standard output.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) format: FindingsFormat,
+}
+
+/// How findings are written.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum FindingsFormat {
+    /// For people, on standard error.
+    Text,
+    /// One object with all findings.
+    Json,
+    /// SARIF 2.1.0, which code hosts and editors show beside the lines.
+    Sarif,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct GraphArgs {
+    /// The pipeline file. Default: as `run` finds it.
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) config: Option<PathBuf>,
+    /// The project's directory, where the pipeline file is looked for.
+    #[arg(short = 'C', long, value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
+    pub(crate) project: PathBuf,
+    /// How to draw it.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) format: GraphFormat,
+}
+
+/// How a graph is drawn.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum GraphFormat {
+    /// Lines for a terminal.
+    Text,
+    /// The language of Graphviz.
+    Dot,
+    /// A picture.
+    Svg,
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@ mod backends;
 mod commands;
 mod exit;
 mod failure;
+mod graph;
 mod settings;
 mod show;
 mod signals;

@@ -6,10 +6,14 @@ mod cache;
 mod clean;
 mod config;
 mod import;
+mod graph;
 mod run;
 mod validate;
 mod workflow;
 
+use std::path::{Path, PathBuf};
+
+use jobwright_engine::find_config;
 use jobwright_journal::StateDir;
 
 use crate::args::{Cli, Command, ConfigCommand, WorkflowCommand};
@@ -26,6 +30,7 @@ pub(crate) async fn execute(cli: Cli, settings: &Settings) -> Result<Exit, Failu
         Command::Run(args) => run::run(*args, &state()?).await,
         Command::Validate(args) => validate::run(&args),
         Command::Import { command } => import::run(command),
+        Command::Graph(args) => graph::run(&args),
         Command::Workflow { command: WorkflowCommand::Run(args) } => workflow::run(*args, &state()?).await,
         Command::Backends(args) => backends::run(args, &state()?).await,
         Command::Cache { command } => cache::run(&command, &state()?),
@@ -39,4 +44,12 @@ pub(crate) async fn execute(cli: Cli, settings: &Settings) -> Result<Exit, Failu
             Ok(Exit::Success)
         }
     }
+}
+
+/// The pipeline file that was named, or the one of the project's directory.
+fn pipeline_file(config: Option<&Path>, project: &Path) -> Result<PathBuf, Failure> {
+    Ok(match config {
+        Some(path) => path.to_owned(),
+        None => find_config(&std::path::absolute(project).unwrap_or_else(|_| project.to_owned()))?,
+    })
 }

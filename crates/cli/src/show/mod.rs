@@ -6,6 +6,7 @@ mod board;
 mod json;
 mod lines;
 mod plain;
+pub(crate) mod sarif;
 pub(crate) mod sink;
 mod words;
 

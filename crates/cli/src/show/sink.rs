@@ -8,6 +8,12 @@ pub(crate) fn say(text: impl Display) {
     Out::new().write(&[format!("{text}\n").as_bytes()]);
 }
 
+/// Writes a command's answer as JSON that people can read too.
+pub(crate) fn json(answer: &impl serde::Serialize) {
+    let text = serde_json::to_string_pretty(answer).expect("an answer's keys are strings");
+    say(text);
+}
+
 /// Bytes on their way to standard output. After the first failure it takes everything and writes nothing.
 pub(crate) struct Out {
     stdout: io::Stdout,

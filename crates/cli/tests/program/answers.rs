@@ -11,6 +11,7 @@ fn help_says_what_there_is() {
         &["--help"][..],
         &["run", "--help"],
         &["validate", "--help"],
+        &["graph", "--help"],
         &["workflow", "run", "--help"],
         &["backends", "--help"],
         &["clean", "--help"],
