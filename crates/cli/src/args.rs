@@ -195,7 +195,10 @@ pub(crate) struct RunArgs {
     /// Clone this git repository and run its pipeline file.
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub(crate) remote: Option<String>,
-    /// Write the run's events to standard output, one JSON object a line.
+    /// Only say what would run, where and in which order: nothing runs and nothing is written.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Write the run's events to standard output, one JSON object a line; with --dry-run, what would run as one object.
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]

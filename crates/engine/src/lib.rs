@@ -10,6 +10,7 @@ mod crew;
 mod dag;
 mod engine;
 mod executor;
+mod foresight;
 mod git;
 mod job;
 mod keep;
@@ -26,6 +27,7 @@ mod spec;
 
 pub use engine::{Engine, EngineOptions, Run};
 pub use executor::{JobExecutor, JobOutcome, JobOutput};
+pub use foresight::{ForeseenJob, Foresight, Order, Waits, foresee};
 pub use git::CloneError;
 pub use job::{MatrixGroup, PreparedJob};
 pub use keep::{JobArtifacts, RunArtifacts, caches};

@@ -6,6 +6,7 @@ mod cache;
 mod clean;
 mod config;
 mod import;
+mod dry_run;
 mod graph;
 mod run;
 mod validate;
@@ -27,6 +28,7 @@ pub(crate) async fn execute(cli: Cli, settings: &Settings) -> Result<Exit, Failu
     let state_dir = cli.global.state_dir;
     let state = || StateDir::open(&state_dir);
     match cli.command {
+        Command::Run(args) if args.dry_run => dry_run::run(*args).await,
         Command::Run(args) => run::run(*args, &state()?).await,
         Command::Validate(args) => validate::run(&args),
         Command::Import { command } => import::run(command),

@@ -43,7 +43,7 @@ fn absolute(project: &Path) -> Result<PathBuf, Failure> {
     std::path::absolute(project).map_err(unusable)
 }
 
-fn spec(args: &RunArgs) -> Result<Spec, Failure> {
+pub(super) fn spec(args: &RunArgs) -> Result<Spec, Failure> {
     let mode = match (args.parallel, args.parallel_stages) {
         (true, _) => RunMode::Parallel,
         (_, true) => RunMode::ParallelStages,

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::{Graph, Node};
+use crate::show::harmless::harmless;
 
 /// How many variants of a matrix, or needs of a job, are named.
 const NAMED: usize = 8;
@@ -36,7 +37,7 @@ fn job(out: &mut String, graph: &Graph, node: &Node, last: bool) {
         let _ = writeln!(out, "{below}   {}", named(&variants));
     }
     if let Some(condition) = &node.condition {
-        let _ = writeln!(out, "{below}   if {}", escaped(condition));
+        let _ = writeln!(out, "{below}   if {}", harmless(&condition.replace('\n', " ")));
     }
 }
 
@@ -45,9 +46,4 @@ fn named(names: &[&str]) -> String {
         None | Some(0) => names.join(", "),
         Some(more) => format!("{}, … and {more} more", names[..NAMED].join(", ")),
     }
-}
-
-/// On one line, and without what acts on a terminal.
-fn escaped(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
 }

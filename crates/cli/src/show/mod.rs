@@ -3,6 +3,8 @@
 
 pub(crate) mod aside;
 mod board;
+pub(crate) mod foresight;
+pub(crate) mod harmless;
 mod json;
 mod lines;
 mod plain;

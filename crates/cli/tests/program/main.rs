@@ -7,6 +7,7 @@ mod answers;
 mod bad_input;
 mod cleaning;
 mod files;
+mod dry_run;
 mod graph;
 mod json;
 mod killed;
