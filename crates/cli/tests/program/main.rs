@@ -6,8 +6,8 @@
 mod answers;
 mod bad_input;
 mod cleaning;
-mod files;
 mod dry_run;
+mod files;
 mod graph;
 mod json;
 mod killed;

@@ -186,12 +186,7 @@ pub const JOB_KEYS: &[Key] = &[
         "Commands that run in the same image and workspace whatever became of the script, its cancellation included; their failure changes \
          nothing.",
     ),
-    now(
-        "silence_timeout",
-        Form::Duration,
-        DURATION,
-        "How long the job may print nothing; `0` is no limit.",
-    ),
+    now("silence_timeout", Form::Duration, DURATION, "How long the job may print nothing; `0` is no limit."),
     now(
         "resources",
         Form::Fields(RESOURCES_KEYS),
