@@ -67,6 +67,7 @@ impl From<ImportError> for Failure {
         match error {
             ImportError::Invalid(report) => Self::findings(report),
             ImportError::Internal(_) => Self::new(Exit::Failed, error),
+            ImportError::TooManyFiles { .. } => Self::new(Exit::Invalid, error),
             error => Self::new(Exit::NotFound, error),
         }
     }

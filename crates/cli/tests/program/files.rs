@@ -147,7 +147,6 @@ a:
   cache: {key: 'deps-${V}', paths: [deps]}
 ";
 
-// covers: local-ci 122
 #[test]
 fn a_cache_is_found_again_by_every_job_with_its_key_and_only_after_a_success() {
     let bench = Bench::with(COUNTING);
@@ -370,7 +369,7 @@ fn a_full_disk_costs_a_cache_and_fails_a_job_with_artifacts() {
     assert!(artifacts.said().contains("full"), "{}", artifacts.said());
 }
 
-// covers: local-ci 120, local-ci 122
+// covers: local-ci 120
 #[test]
 fn what_containers_leave_host_processes_find_and_the_other_way_round() {
     let Some(host) = docker() else { return };

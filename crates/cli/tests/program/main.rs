@@ -9,6 +9,7 @@ mod cleaning;
 mod dry_run;
 mod files;
 mod graph;
+mod importing;
 mod json;
 mod killed;
 mod plain;

@@ -43,6 +43,18 @@ pub enum ImportError {
     /// A directory has no workflow files.
     #[error("`{}` has no workflow files (`*.yaml` or `*.yml`)", .0.display())]
     NoFiles(PathBuf),
+    /// A directory has more workflow files than one pipeline can be made of.
+    #[error(
+        "`{}` has {count} workflow files, which is more than {}; import them one by one",
+        directory.display(),
+        woodpecker::MOST_FILES
+    )]
+    TooManyFiles {
+        /// The directory.
+        directory: PathBuf,
+        /// How many.
+        count: usize,
+    },
     /// A file is wrong.
     #[error(transparent)]
     Invalid(Report),

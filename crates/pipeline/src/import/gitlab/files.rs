@@ -163,7 +163,16 @@ impl Loading<'_> {
             self.notes.wrong(span, format!("the include `{}` leads out of the project", shown(path)));
             return Vec::new();
         }
-        let paths = if relative.contains('*') { find(&root, relative) } else { vec![root.join(relative)] };
+        let paths =
+            if relative.contains('*') { find(&root, relative) } else { Some(vec![root.join(relative)]) };
+        let Some(paths) = paths else {
+            let text = format!(
+                "the include `{}` is looked for in more than {MOST_DIRECTORIES} directories",
+                shown(path)
+            );
+            self.notes.wrong(span, text);
+            return Vec::new();
+        };
         if paths.is_empty() {
             self.notes.wrong(span, format!("no file matches the include `{}`", shown(path)));
         }
@@ -218,9 +227,9 @@ impl Loading<'_> {
 
 const REMOTE_HELP: &str = "only files of the project are read; save it there and include it as `local`";
 
-/// The files below `root` that a glob means, in order.
-fn find(root: &Path, glob: &str) -> Vec<PathBuf> {
-    let Ok(glob) = GlobBuilder::new(glob).literal_separator(true).build() else { return Vec::new() };
+/// The files below `root` that a glob means, in order; nothing when there are too many directories to look at.
+fn find(root: &Path, glob: &str) -> Option<Vec<PathBuf>> {
+    let Ok(glob) = GlobBuilder::new(glob).literal_separator(true).build() else { return Some(Vec::new()) };
     let matcher = glob.compile_matcher();
     let mut found = Vec::new();
     let mut directories = vec![root.to_owned()];
@@ -228,7 +237,7 @@ fn find(root: &Path, glob: &str) -> Vec<PathBuf> {
     while let Some(directory) = directories.pop() {
         looked += 1;
         if looked > MOST_DIRECTORIES {
-            break;
+            return None;
         }
         let Ok(listing) = std::fs::read_dir(&directory) else { continue };
         for entry in listing.flatten() {
@@ -245,7 +254,7 @@ fn find(root: &Path, glob: &str) -> Vec<PathBuf> {
         }
     }
     found.sort();
-    found
+    Some(found)
 }
 
 /// `over` laid over `under`: mappings key by key, everything else whole. `merged` counts the entries.

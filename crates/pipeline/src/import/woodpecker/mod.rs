@@ -22,7 +22,7 @@ use crate::yaml::{self, MAX_BYTES, decode};
 use workflow::Workflow;
 
 /// The most files of a directory.
-const MOST_FILES: usize = 200;
+pub(super) const MOST_FILES: usize = 200;
 /// The most jobs.
 const MOST_JOBS: usize = 10_000;
 
@@ -47,9 +47,12 @@ pub(super) fn read(path: &Path) -> Result<Vec<(String, Vec<u8>)>, ImportError> {
     let mut paths: Vec<_> =
         listing.flatten().map(|entry| entry.path()).filter(|path| is_yaml(path) && path.is_file()).collect();
     paths.sort();
-    paths.truncate(MOST_FILES);
-    if paths.is_empty() {
-        return Err(ImportError::NoFiles(path.to_owned()));
+    match paths.len() {
+        0 => return Err(ImportError::NoFiles(path.to_owned())),
+        count if count > MOST_FILES => {
+            return Err(ImportError::TooManyFiles { directory: path.to_owned(), count });
+        }
+        _ => {}
     }
     paths
         .iter()
