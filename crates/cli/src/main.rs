@@ -22,10 +22,6 @@ use crate::failure::Failure;
 use crate::settings::Settings;
 use crate::show::aside::Aside;
 
-/// Each step costs some hundred small allocations, on several threads; with this one 200 trivial jobs take a tenth less time.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let (cli, settings) = match Settings::parse() {
         Ok(parsed) => parsed,
