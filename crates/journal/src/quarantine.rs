@@ -9,13 +9,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::format;
-use crate::journal::{JournalError, Line, lock};
+use crate::journal::{Journal, JournalError, Line, lock};
 
 /// A damaged journal that was put aside.
 #[derive(Debug)]
 pub struct Quarantined<R> {
-    /// The records that are whole, those behind the damage too. Enough to find what has to be removed; not to go on from, because nobody
-    /// knows what is missing.
+    /// The records that are whole, those behind the damage too; a new journal in its place holds them. Enough to find what has to be
+    /// removed; not to go on from, because nobody knows what is missing.
     pub records: Vec<R>,
     /// Where the journal lies now.
     pub moved_to: PathBuf,
@@ -36,7 +36,8 @@ pub fn salvage<R: Serialize + DeserializeOwned>(path: &Path) -> Result<Vec<R>, J
     Ok(lines.into_iter().filter_map(record).collect())
 }
 
-/// Puts the journal at `path` aside, under its own name with `.damaged` and a number.
+/// Puts the journal at `path` aside, under its own name with `.damaged` and a number, and a new one with what is whole of it in its
+/// place. Whoever is killed over it leaves the damaged one or the new one there, never none.
 ///
 /// # Errors
 /// [`JournalError::Owned`] when its owner lives, and those of [`salvage`]. It is where it was then.
@@ -44,19 +45,28 @@ pub fn quarantine<R: Serialize + DeserializeOwned>(path: &Path) -> Result<Quaran
     let fail = |source| JournalError::Io { path: path.to_owned(), source };
     let file = OpenOptions::new().read(true).write(true).open(path).map_err(fail)?;
     lock(&file, path)?;
-    let records = salvage(path)?;
-    Ok(Quarantined { records, moved_to: put_aside(path).map_err(fail)? })
+    let records: Vec<R> = salvage(path)?;
+    let draft = path.with_extension("renewed");
+    match fs::remove_file(&draft) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(fail(error)),
+        _ => {}
+    }
+    let (journal, _) = Journal::open(&draft)?;
+    records.iter().try_for_each(|record| journal.append(record))?;
+    journal.sync()?;
+    drop(journal);
+    Ok(Quarantined { records, moved_to: replace(path, &draft).map_err(fail)? })
 }
 
-/// Gives the file a name that is free.
-fn put_aside(path: &Path) -> std::io::Result<PathBuf> {
+/// Gives the file a second name that is free, then its own to `by`.
+fn replace(path: &Path, by: &Path) -> std::io::Result<PathBuf> {
     for number in 1.. {
         let mut name = path.as_os_str().to_owned();
         name.push(format!(".damaged{number}"));
         let target = PathBuf::from(name);
         match fs::hard_link(path, &target) {
             Ok(()) => {
-                fs::remove_file(path)?;
+                fs::rename(by, path)?;
                 let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
                 File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
                 return Ok(target);
@@ -71,7 +81,6 @@ fn put_aside(path: &Path) -> std::io::Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Journal;
 
     fn damaged(path: &Path) {
         let (journal, _) = Journal::<String>::open(path).unwrap();
@@ -90,6 +99,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("journal");
         for number in 1..=2 {
+            fs::remove_file(&path).ok();
             damaged(&path);
             let bytes = fs::read(&path).unwrap();
             assert!(matches!(Journal::<String>::open(&path), Err(JournalError::Format { .. })));
@@ -97,7 +107,8 @@ mod tests {
             let aside = quarantine::<String>(&path).unwrap();
             assert_eq!(aside.records, ["one", "three"]);
             assert_eq!(aside.moved_to, dir.path().join(format!("journal.damaged{number}")));
-            assert!(!path.exists());
+            assert_eq!(Journal::<String>::read(&path).unwrap().records, ["one", "three"]);
+            fs::write(path.with_extension("renewed"), "of somebody who was killed").unwrap();
             assert_eq!(fs::read(aside.moved_to).unwrap(), bytes);
         }
     }

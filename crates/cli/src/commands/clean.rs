@@ -102,9 +102,6 @@ impl Broom {
             return salvage(path);
         }
         let Quarantined { records, moved_to } = quarantine(path)?;
-        let (journal, _) = Journal::open(path)?;
-        records.iter().try_for_each(|record| journal.append(record))?;
-        journal.sync()?;
         aside::say(format_args!("{run}: the damaged journal is kept as {}", moved_to.display()));
         Ok(records)
     }
