@@ -63,14 +63,8 @@ impl Loader<'_> {
         self.load(self.choose(images).await?).await
     }
 
-    /// The backend that was asked for; else the first available one that gives the jobs what they ask for: images if any job
-    /// names one, the host if none does.
     async fn choose(&self, images: bool) -> Result<Arc<dyn Backend>, FindError> {
-        if let Some(name) = self.wanted {
-            return self.backends.find(Some(name)).await;
-        }
-        let fitting = self.backends.iter().filter(|backend| backend.capabilities().images == images);
-        BackendRegistry::new(fitting.cloned().collect()).find(None).await
+        choose(self.backends, self.wanted, images).await
     }
 
     async fn load(&self, backend: Arc<dyn Backend>) -> Result<Arc<dyn Backend>, RunError> {
@@ -82,4 +76,18 @@ impl Loader<'_> {
         self.bus.emit(EventKind::Diagnostic { data });
         Ok(backend)
     }
+}
+
+/// The backend that was asked for; else the first available one that gives the jobs what they ask for: images if any job names one, the
+/// host if none does.
+pub(crate) async fn choose(
+    backends: &BackendRegistry,
+    wanted: Option<&str>,
+    images: bool,
+) -> Result<Arc<dyn Backend>, FindError> {
+    if wanted.is_some() {
+        return backends.find(wanted).await;
+    }
+    let fitting = backends.iter().filter(|backend| backend.capabilities().images == images);
+    BackendRegistry::new(fitting.cloned().collect()).find(None).await
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use jobwright_model::{Cause, Ending, RunId, StepUuid};
 use jobwright_pipeline::{
-    CompileContext, Condition, ConditionContext, HostSecrets, PipelineJob, Target, visible_variables,
+    CompileContext, Condition, ConditionContext, HostSecrets, PipelineJob, Report, Target, visible_variables,
 };
 
 use crate::git;
@@ -63,16 +63,25 @@ impl Facts<'_> {
     }
 
     fn variables(&self, job: &PipelineJob) -> Result<BTreeMap<String, String>, RunError> {
-        let context = CompileContext {
-            run: self.run,
-            // Variables do not depend on where the job would run.
-            target: Target { backend: "", images: false },
-            environment: &self.spec.env,
-            secrets: &HostSecrets::new(&self.prepared.plan.project),
-            workspace: false,
-            step_uuid: &StepUuid::random,
-        };
-        visible_variables(&self.prepared.pipeline, job, &context)
-            .map_err(|report| RunError::Jobs(Box::new(report)))
+        variables(self.prepared, self.spec, self.run, job).map_err(|report| RunError::Jobs(Box::new(report)))
     }
+}
+
+/// The variables of `job` that are no secrets.
+pub(crate) fn variables(
+    prepared: &Prepared,
+    spec: &Spec,
+    run: &RunId,
+    job: &PipelineJob,
+) -> Result<BTreeMap<String, String>, Report> {
+    let context = CompileContext {
+        run,
+        // Variables do not depend on where the job would run.
+        target: Target { backend: "", images: false },
+        environment: &spec.env,
+        secrets: &HostSecrets::new(&prepared.plan.project),
+        workspace: false,
+        step_uuid: &StepUuid::random,
+    };
+    visible_variables(&prepared.pipeline, job, &context)
 }

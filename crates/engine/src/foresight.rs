@@ -8,11 +8,10 @@ use std::sync::Arc;
 
 use jobwright_backend::{Backend, BackendRegistry, FindError};
 use jobwright_events::RunMode;
-use jobwright_model::{RunId, StepUuid};
-use jobwright_pipeline::{
-    CompileContext, HostSecrets, Pipeline, PipelineJob, Report, Target, visible_variables,
-};
+use jobwright_model::RunId;
+use jobwright_pipeline::{Pipeline, PipelineJob, Report, Target};
 
+use crate::backends::choose;
 use crate::conditions;
 use crate::prepare::Prepared;
 use crate::report::RunError;
@@ -189,8 +188,7 @@ struct Places {
 }
 
 impl Places {
-    /// The backend that a job names; for the others the one that was asked for, else the first that is there and gives them what they
-    /// ask for: images if any names one, the host if none does.
+    /// The backend that a job names; for the others the one that a run would choose.
     async fn find(
         jobs: &[&PipelineJob],
         backends: &BackendRegistry,
@@ -200,10 +198,7 @@ impl Places {
         let unnamed: Vec<_> = jobs.iter().filter(|job| job.backend.is_none()).collect();
         if !unnamed.is_empty() {
             let images = unnamed.iter().any(|job| job.image.is_some());
-            let fitting = backends.iter().filter(|backend| backend.capabilities().images == images);
-            let fitting = BackendRegistry::new(fitting.cloned().collect());
-            let from = if wanted.is_some() { backends } else { &fitting };
-            places.default = Some(from.find(wanted).await?);
+            places.default = Some(choose(backends, wanted, images).await?);
         }
         for name in jobs.iter().filter_map(|job| job.backend.as_ref()) {
             if !places.named.contains_key(name) {
@@ -264,16 +259,7 @@ impl Teller<'_> {
     }
 
     fn variables(&self, job: &PipelineJob) -> Result<Vec<String>, Report> {
-        let context = CompileContext {
-            run: self.run,
-            // Variables do not depend on where the job would run.
-            target: Target { backend: "", images: false },
-            environment: &self.spec.env,
-            secrets: &HostSecrets::new(&self.prepared.plan.project),
-            workspace: false,
-            step_uuid: &StepUuid::random,
-        };
-        Ok(visible_variables(&self.prepared.pipeline, job, &context)?.into_keys().collect())
+        Ok(conditions::variables(self.prepared, self.spec, self.run, job)?.into_keys().collect())
     }
 }
 
