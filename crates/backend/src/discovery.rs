@@ -43,6 +43,7 @@ pub trait WorkflowResumer: Send + Sync {
     /// `start_step`.
     ///
     /// # Errors
-    /// [`crate::Error::UnknownStep`] when no such step is there.
+    /// [`crate::Error::NotStarted`] when it is certain that no process of it ever ran; [`crate::Error::UnknownStep`] when no such step
+    /// is there, and it may have run.
     async fn resume_step(&self, step: &Step, task: &TaskUuid) -> Result<()>;
 }

@@ -80,6 +80,9 @@ pub enum Error {
         /// Its task.
         task: TaskUuid,
     },
+    /// No process of the step can have run: its start was never asked for, or never came to it.
+    #[error("step {0} was not started")]
+    NotStarted(StepUuid),
     /// The step was started before.
     #[error("step {0} was started already")]
     AlreadyStarted(StepUuid),

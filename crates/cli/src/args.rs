@@ -2,6 +2,7 @@
 //! `config.toml` come from it.
 
 mod files;
+mod runs;
 
 use std::num::NonZero;
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use jobwright_docker::DockerSettings;
 use jobwright_journal::StateDir;
+use jobwright_model::RunId;
 use jobwright_process::ProcessSettings;
 
 use crate::backends;
@@ -18,6 +20,8 @@ pub(crate) use files::{
     ArtifactsCommand, ArtifactsGetArgs, ArtifactsLsArgs, CacheCommand, CacheLsArgs, CachePruneArgs,
     CacheRmArgs,
 };
+
+pub(crate) use runs::{AttachArgs, CancelArgs, PsArgs};
 
 /// Runs jobs to their end, wherever they come from and wherever they run.
 #[derive(Debug, Parser)]
@@ -98,6 +102,12 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: ArtifactsCommand,
     },
+    /// Show the runs that are going on, and those whose owner died.
+    Ps(PsArgs),
+    /// Show a run that another process owns, from its beginning to its end.
+    Attach(AttachArgs),
+    /// Ask for the end of a run. One whose owner has died ends when it is resumed, before anything else is started.
+    Cancel(CancelArgs),
     /// Remove what runs of a Jobwright that died have left behind.
     Clean(CleanArgs),
     /// Look at the settings.
@@ -198,6 +208,14 @@ pub(crate) struct RunArgs {
     /// Only say what would run, where and in which order: nothing runs and nothing is written.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Print the run's id and leave: another process carries the run on (see `attach`, `cancel` and `ps`).
+    #[arg(short, long, conflicts_with_all = ["dry_run", "json"])]
+    pub(crate) detach: bool,
+    /// Go on with this run, whose owner died: what runs is taken over, what ended is not done again. Takes the backends' settings, and
+    /// everything else from the run.
+    #[arg(long, value_name = "RUN")]
+    #[arg(conflicts_with_all = ["config", "project", "jobs", "stages", "env", "parallel", "parallel_stages", "backend", "in_place", "remote", "dry_run"])]
+    pub(crate) resume: Option<RunId>,
     /// Write the run's events to standard output, one JSON object a line; with --dry-run, what would run as one object.
     #[arg(long)]
     pub(crate) json: bool,

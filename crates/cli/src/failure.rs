@@ -5,7 +5,7 @@ use std::io::{ErrorKind, IsTerminal};
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
-use jobwright_engine::{CloneError, PrepareError, RunError};
+use jobwright_engine::{CloneError, PrepareError, ResumeError, RunError};
 use jobwright_journal::StateDirError;
 use jobwright_model::Ending;
 use jobwright_pipeline::{LoadError, Look, Report};
@@ -73,6 +73,17 @@ impl From<LoadError> for Failure {
         match error {
             LoadError::Invalid(report) => Self::findings(report),
             error => Self::new(Exit::NotFound, error),
+        }
+    }
+}
+
+impl From<ResumeError> for Failure {
+    fn from(error: ResumeError) -> Self {
+        match error {
+            ResumeError::Run(error) => error.into(),
+            ResumeError::Unknown(_) => Self::new(Exit::NotFound, error),
+            ResumeError::Ended(_) | ResumeError::Owned(_) => Self::new(Exit::Invalid, error),
+            _ => Self::new(Exit::Unavailable, error),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jobwright_model::Cause;
 use jobwright_runtime::Scope;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -19,8 +19,6 @@ const LAST_WORDS: Duration = Duration::from_millis(200);
 /// # Errors
 /// When the operating system does not let us listen.
 pub(crate) fn watch(scope: &Scope) -> Result<(), Failure> {
-    let listen =
-        |kind| signal(kind).map_err(|error| Failure::new(Exit::Unavailable, format!("signals: {error}")));
     let mut interrupt = listen(SignalKind::interrupt())?;
     let mut terminate = listen(SignalKind::terminate())?;
     let mut hang_up = listen(SignalKind::hangup())?;
@@ -43,6 +41,32 @@ pub(crate) fn watch(scope: &Scope) -> Result<(), Failure> {
         std::process::exit(exit.code().into());
     });
     Ok(())
+}
+
+/// As [`watch`], for a run that nobody sits before: SIGINT ends it (`jobwright cancel` sends one). SIGTERM and SIGHUP end this process
+/// and nothing else, as its death would: what runs goes on, and the run can be resumed (woodpecker.md 8, item 87).
+///
+/// # Errors
+/// As [`watch`].
+pub(crate) fn watch_detached(scope: &Scope) -> Result<(), Failure> {
+    let (mut interrupt, mut terminate, mut hang_up) =
+        (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?, listen(SignalKind::hangup())?);
+    let scope = scope.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => scope.cancel(Cause::ByUser),
+                _ = terminate.recv() => break,
+                _ = hang_up.recv() => break,
+            }
+        }
+        std::process::exit(Exit::Cancelled.code().into());
+    });
+    Ok(())
+}
+
+fn listen(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind).map_err(|error| Failure::new(Exit::Unavailable, format!("signals: {error}")))
 }
 
 /// Says it from a thread of its own: writing to a terminal that was stopped takes for ever, and the next signal must be heard.

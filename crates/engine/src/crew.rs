@@ -1,18 +1,19 @@
 //! Runs single jobs with their attempts and events, and many at once as places allow. Which and when is decided by `sequence` and
 //! `dag`.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use jobwright_events::{Bus, EventKind, ExecKind, Group};
+use jobwright_events::{Bus, EventKind, ExecKind, Group, Name};
 use jobwright_model::{Cause, Ending};
 use jobwright_runtime::{Scope, Slot};
 use tokio::task::unconstrained;
 use tokio::time::Instant;
 
-use crate::executor::{JobExecutor, JobOutcome, JobOutput};
+use crate::executor::{Begun, JobExecutor, JobOutcome, JobOutput};
 use crate::job::PreparedJob;
 use crate::places::{Held, Places};
 use crate::report::JobReport;
@@ -24,14 +25,41 @@ pub(crate) struct Crew {
     pub(crate) executor: Arc<dyn JobExecutor>,
     pub(crate) scope: Scope,
     pub(crate) places: Places,
+    /// The places of the jobs that an owner of the run that died began: they run, whoever else waits.
+    claimed: Mutex<HashMap<Name, (Held, Slot)>>,
 }
 
 impl Crew {
+    /// A crew for `jobs`.
+    pub(crate) fn new(
+        bus: Arc<Bus>,
+        executor: Arc<dyn JobExecutor>,
+        scope: Scope,
+        places: Places,
+        jobs: &[PreparedJob],
+    ) -> Self {
+        let begun = |job: &&PreparedJob| executor.begun(&job.name) != Begun::No;
+        let claim = |job: &PreparedJob| {
+            let runs = executor.begun(&job.name) == Begun::Runs;
+            (job.name.clone(), if runs { places.claim(job) } else { places.spare() })
+        };
+        let claimed = Mutex::new(jobs.iter().filter(begun).map(claim).collect());
+        Self { bus, executor, scope, places, claimed }
+    }
+
+    fn claimed(&self, job: &PreparedJob) -> Option<(Held, Slot)> {
+        self.claimed.lock().unwrap_or_else(PoisonError::into_inner).remove(&job.name)
+    }
+
     /// Runs one job to its end, once there is a place for it. One that the end of the run's scope overtakes, or whose condition does
     /// not hold, is reported and not begun.
     pub(crate) async fn run(&self, job: &PreparedJob, exec: ExecKind, group: Option<&Group>) -> JobReport {
         if let Some(unmet) = &job.unmet {
             return self.skip(job, group, self.scope.cause().map_or_else(|| unmet.clone(), Ending::new));
+        }
+        // Also when the run was cancelled: what runs has to be taken over to be ended.
+        if let Some(claimed) = self.claimed(job) {
+            return self.run_entered(job, exec, group, Ok(claimed)).await;
         }
         let entered = tokio::select! {
             biased;

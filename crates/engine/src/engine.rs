@@ -1,22 +1,23 @@
 //! One run from its request to its last event: folder, file, backend, jobs.
 
+use std::collections::HashMap;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jobwright_backend::{BackendRegistry, labels};
 use jobwright_events::{Bus, EventKind, EventLog, EventLogReader, LogOptions, Quota};
-use jobwright_journal::{Journal, StateDir};
+use jobwright_journal::{Journal, StateDir, Vault};
 use jobwright_model::{Job, Phase, RunId, Workflow};
-use jobwright_runtime::{Backends, Limits, Record, Scope, WorkspaceSource};
+use jobwright_runtime::{Backends, Limits, Past, Record, Scope, WorkspaceSource};
 use jobwright_workspace::{Project, TreeOptions};
 
 use crate::backends::Loader;
 use crate::conditions;
-use crate::executor::JobExecutor;
 use crate::git::without_credentials;
 use crate::job::PreparedJob;
 use crate::keep::Keep;
+use crate::manifest::{Manifest, PhaseLimits};
 use crate::prepare::{Prepared, RunPlan, prepare};
 use crate::report::{RunError, RunReport};
 use crate::runner::Runner;
@@ -58,6 +59,7 @@ pub struct Run<'e> {
     bus: Arc<Bus>,
     log: Arc<EventLog>,
     journal: Arc<Journal<Record>>,
+    past: Past,
 }
 
 impl Engine {
@@ -77,13 +79,45 @@ impl Engine {
         let log = EventLog::open(&folder, id, LogOptions::default())?;
         let bus = Bus::new(id.clone());
         bus.attach("event log", log.sink());
-        let (bus, log, journal) = (Arc::new(bus), Arc::new(log), Arc::new(journal));
-        Ok(Run { engine: self, id: id.clone(), folder, bus, log, journal })
+        Ok(Run::over(self, id.clone(), folder, bus, log, journal))
+    }
+
+    pub(crate) fn state(&self) -> &StateDir {
+        &self.state
+    }
+
+    pub(crate) fn backends(&self) -> &BackendRegistry {
+        &self.backends
+    }
+
+    /// Where the values of secrets lie while a run needs them.
+    pub(crate) fn vault(&self) -> Option<Vault> {
+        Vault::of(&self.state)
     }
 
     fn limit(&self) -> usize {
         let processors = || std::thread::available_parallelism().map_or(1, NonZero::get);
         self.options.limit.map_or_else(processors, NonZero::get)
+    }
+}
+
+impl<'e> Run<'e> {
+    /// A run in `folder`, of which nothing was done.
+    pub(crate) fn over(
+        engine: &'e Engine,
+        id: RunId,
+        folder: PathBuf,
+        bus: Bus,
+        log: EventLog,
+        journal: Journal<Record>,
+    ) -> Self {
+        let (bus, log, journal) = (Arc::new(bus), Arc::new(log), Arc::new(journal));
+        Self { engine, id, folder, bus, log, journal, past: Past::default() }
+    }
+
+    /// One of which so much was done by an owner that died.
+    pub(crate) fn with_past(self, past: Past) -> Self {
+        Self { past, ..self }
     }
 }
 
@@ -112,16 +146,28 @@ impl Run<'_> {
     /// `scope` does. All events are in the event log when it returns.
     pub async fn execute(self, spec: &Spec, scope: &Scope) -> RunReport {
         let runner = self.runner(scope);
-        let clone = self.folder.join("clone");
-        let report = match prepare(spec, &clone, scope).await {
+        let report = match prepare(spec, &self.clone_dir(), scope).await {
             Ok(prepared) => self.run_prepared(runner, prepared, spec).await,
             Err(error) => runner.refuse(spec, error.into()),
         };
-        if spec.remote.is_some() {
+        self.over_and_out().await;
+        report
+    }
+
+    /// Takes back what only a run that goes on needs, and has all events written.
+    pub(crate) async fn over_and_out(&self) {
+        let clone = self.clone_dir();
+        if clone.exists() {
             remove_clone(&clone).await;
         }
+        if let Some(Err(error)) = self.engine.vault().map(|vault| vault.forget(&self.id)) {
+            tracing::warn!(run = %self.id, %error, "the values of the run's secrets could not be removed");
+        }
         self.flush().await;
-        report
+    }
+
+    fn clone_dir(&self) -> PathBuf {
+        self.folder.join("clone")
     }
 
     /// Runs one compiled `workflow`, read from the file `config_path`, as the only job of the run; its name is `name`. It brings no
@@ -142,11 +188,11 @@ impl Run<'_> {
             ..RunPlan::default()
         };
         runner.start(&plan);
-        let report = match self.workflow_executor(name, workflow).await {
-            Ok(executor) => self.run_plan(runner, &plan, executor).await,
+        let report = match self.workflow_manifest(plan, name, workflow).await {
+            Ok((manifest, backends)) => self.run_manifest(runner, manifest, backends).await,
             Err(error) => runner.abandon(error),
         };
-        self.flush().await;
+        self.over_and_out().await;
         report
     }
 
@@ -154,44 +200,90 @@ impl Run<'_> {
         runner.start(&prepared.plan);
         self.say(format!("Config file loaded from {}", prepared.plan.config_path.display()));
         let decided = conditions::decide(&mut prepared, spec, &self.id).await;
-        let executor = match decided {
-            Ok(()) => self.pipeline_executor(&prepared, spec).await,
+        let manifest = match decided {
+            Ok(()) => self.pipeline_manifest(prepared, spec).await,
             Err(error) => Err(error),
         };
-        let groups = SharedGroups::new(self.engine.state.path(), &prepared.plan.project);
-        match executor {
-            Ok(executor) => self.run_plan(runner.groups(groups), &prepared.plan, executor).await,
+        match manifest {
+            Ok((manifest, backends)) => {
+                let groups = self.groups_of(&manifest);
+                self.run_manifest(runner.groups(groups), manifest, backends).await
+            }
             Err(error) => runner.abandon(error),
         }
     }
 
-    async fn run_plan(&self, runner: Runner, plan: &RunPlan, executor: RuntimeExecutor) -> RunReport {
-        executor.warnings().iter().for_each(|warning| self.say(warning.to_string()));
-        let executor: Arc<dyn JobExecutor> = Arc::new(executor);
-        runner.run(plan, executor).await
+    /// The limits of groups that the run shares with others.
+    pub(crate) fn groups_of(&self, manifest: &Manifest) -> SharedGroups {
+        SharedGroups::new(self.engine.state.path(), &manifest.plan.project)
     }
 
-    async fn pipeline_executor(&self, prepared: &Prepared, spec: &Spec) -> Result<RuntimeExecutor, RunError> {
+    /// Runs what was prepared, once it is written down what that is: else nobody could take it over (DESIGN rule 4).
+    async fn run_manifest(&self, runner: Runner, manifest: Manifest, backends: Backends) -> RunReport {
+        let executor = self.executor_of(&manifest, backends);
+        let executor = executor.and_then(|executor| {
+            manifest.keep(&self.folder, &self.id, self.engine.vault().as_ref())?;
+            Ok(executor)
+        });
+        match executor {
+            Ok(executor) => {
+                executor.warnings().iter().for_each(|warning| self.say(warning.to_string()));
+                runner.run(&manifest.plan, Arc::new(executor)).await
+            }
+            Err(error) => runner.abandon(error),
+        }
+    }
+
+    async fn pipeline_manifest(
+        &self,
+        prepared: Prepared,
+        spec: &Spec,
+    ) -> Result<(Manifest, Backends), RunError> {
         let chosen = self.loader().load_for(&prepared.due()).await?;
-        let (jobs, kept) = compile_jobs(prepared, &self.id, &chosen, &spec.env)?;
-        let exclude = vec![self.engine.state.path().to_owned()];
-        let options = TreeOptions { exclude, ..TreeOptions::default() };
-        let files = ProjectFiles(Project::new(&prepared.plan.project, options));
-        let limits = phase_limits(prepared, &jobs);
+        let (jobs, kept) = compile_jobs(&prepared, &self.id, &chosen, &spec.env)?;
         let project = match &spec.remote {
             Some(url) => without_credentials(url),
             None => prepared.plan.project.display().to_string(),
         };
-        let keep = Keep::new(&self.engine.state, &self.folder, project, kept);
-        let executor = RuntimeExecutor::new(jobs, self.settings(chosen.all, Some(Arc::new(files))))?;
-        Ok(executor.phase_limits(limits).keeping(keep))
+        let manifest = Manifest {
+            phase_limits: phase_limits(&prepared, &jobs),
+            plan: prepared.plan,
+            jobs,
+            kept,
+            project: Some(project),
+            is_clone: spec.remote.is_some(),
+            limit: self.engine.limit(),
+        };
+        Ok((manifest, chosen.all))
     }
 
-    async fn workflow_executor(
+    /// Who runs the jobs of `manifest`, those that an owner that died began included.
+    pub(crate) fn executor_of(
         &self,
+        manifest: &Manifest,
+        backends: Backends,
+    ) -> Result<RuntimeExecutor, RunError> {
+        let exclude = vec![self.engine.state.path().to_owned()];
+        let options = TreeOptions { exclude, ..TreeOptions::default() };
+        let project = || Arc::new(ProjectFiles(Project::new(&manifest.plan.project, options)));
+        let files = manifest.project.is_some().then(|| project() as Arc<dyn WorkspaceSource>);
+        let executor = RuntimeExecutor::new(manifest.jobs.clone(), self.settings(backends, files))?;
+        let executor = executor.phase_limits(manifest.phase_limits.clone()).resuming(self.past.clone());
+        Ok(match &manifest.project {
+            Some(project) => {
+                let (state, kept) = (&self.engine.state, manifest.kept.clone());
+                executor.keeping(Keep::new(state, &self.folder, project.clone(), kept))
+            }
+            None => executor,
+        })
+    }
+
+    async fn workflow_manifest(
+        &self,
+        plan: RunPlan,
         name: &str,
         mut workflow: Workflow,
-    ) -> Result<RuntimeExecutor, RunError> {
+    ) -> Result<(Manifest, Backends), RunError> {
         let images = workflow.steps().any(|step| step.image.contains(['/', ':']));
         let backend = self.loader().load_one(images).await?;
         for step in workflow.stages.iter_mut().flat_map(|stage| &mut stage.steps) {
@@ -200,7 +292,16 @@ impl Run<'_> {
         let phase = Phase { backend: backend.name().to_owned(), workflow, always: false };
         let job = Job { name: name.to_owned(), phases: vec![phase], ..Job::default() };
         let backends = Backends::from([(job.phases[0].backend.clone(), backend)]);
-        RuntimeExecutor::new(vec![job], self.settings(backends, None))
+        let manifest = Manifest {
+            plan,
+            jobs: vec![job],
+            phase_limits: PhaseLimits::new(),
+            kept: HashMap::new(),
+            project: None,
+            is_clone: false,
+            limit: self.engine.limit(),
+        };
+        Ok((manifest, backends))
     }
 
     fn loader(&self) -> Loader<'_> {
@@ -223,17 +324,17 @@ impl Run<'_> {
         }
     }
 
-    fn runner(&self, scope: &Scope) -> Runner {
+    pub(crate) fn runner(&self, scope: &Scope) -> Runner {
         Runner::new(Arc::clone(&self.bus), scope.clone(), self.engine.limit())
     }
 
-    async fn flush(&self) {
+    pub(crate) async fn flush(&self) {
         if let Err(error) = self.log.flush().await {
             tracing::error!(run = %self.id, %error, "the event log was not written to its end");
         }
     }
 
-    fn say(&self, text: String) {
+    pub(crate) fn say(&self, text: String) {
         self.bus.emit(EventKind::Diagnostic { data: text + "\n" });
     }
 }

@@ -54,6 +54,22 @@ pub trait JobExecutor: Send + Sync {
     /// Runs `job` and writes all of its output to `output`. Ends early when `scope` does, with whatever it took given back.
     /// Whoever holds a `slot` counts as running: it may be dropped as soon as only cleaning up is left.
     async fn execute(&self, job: &PreparedJob, output: &JobOutput, scope: &Scope, slot: Slot) -> JobOutcome;
+
+    /// How far the job of this name came under an owner of the run that died.
+    fn begun(&self, _job: &str) -> Begun {
+        Begun::No
+    }
+}
+
+/// How far a job came under an owner of its run that died.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begun {
+    /// It was not begun.
+    No,
+    /// It was begun, and something of it may run.
+    Runs,
+    /// It was begun, and nothing of it runs.
+    Ended,
 }
 
 /// Where a job's output goes: into the run's events, as the job's.

@@ -6,9 +6,10 @@ use std::num::NonZeroU32;
 use jobwright_events::Name;
 use jobwright_model::Ending;
 use jobwright_pipeline::{AllowFailure, Concurrency, PipelineJob, Retry};
+use serde::{Deserialize, Serialize};
 
 /// A job that was selected.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct PreparedJob {
     /// Its name.
     pub name: Name,
@@ -31,7 +32,7 @@ pub struct PreparedJob {
 }
 
 /// The variants of one job, which form a barrier where the mode has none of its own.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MatrixGroup {
     /// The job's name in the file.
     pub name: Name,

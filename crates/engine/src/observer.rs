@@ -7,10 +7,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
-use jobwright_backend::{ProgressEvent, StreamKind as RawStream};
-use jobwright_events::{EventKind, EventLog, Name, Quota, StreamKind, Utf8Splitter};
+use jobwright_backend::{LogPosition, ProgressEvent, StreamKind as RawStream};
+use jobwright_events::{EventKind, EventLog, Name, OutputPosition, Quota, ResumePosition, StreamKind};
 use jobwright_model::{Ending, Step, StepUuid};
-use jobwright_runtime::{MaskedChunk, Observer, ObserverError, Trace};
+use jobwright_runtime::{MaskedChunk, Observer, ObserverError, ResumePoint, ToldBefore, Trace};
 
 use crate::executor::JobOutput;
 
@@ -30,8 +30,8 @@ struct StepState {
     name: Name,
     /// None for a step that was never begun.
     started: Option<Timestamp>,
-    stdout: Utf8Splitter,
-    stderr: Utf8Splitter,
+    /// Where its output goes on after what was told.
+    position: Option<OutputPosition>,
 }
 
 impl JobObserver {
@@ -46,7 +46,7 @@ impl JobObserver {
         step: &Name,
         stream: StreamKind,
         data: Bytes,
-        position: Option<u64>,
+        position: Option<OutputPosition>,
     ) {
         let admitted = state.quota.admit(data);
         let (job, exec) = (&self.output.job, self.output.exec);
@@ -72,15 +72,11 @@ impl JobObserver {
         }
     }
 
-    /// Puts out what was held back of a step's last characters, and how much the quota cut since it was last said.
+    /// Tells how much the quota cut since it was last said.
     fn flush(&self, state: &mut State, uuid: &StepUuid) {
-        let Some(step) = state.steps.get_mut(uuid) else { return };
-        let name = step.name.clone();
-        let rest = [(StreamKind::Stdout, step.stdout.finish()), (StreamKind::Stderr, step.stderr.finish())];
-        for (stream, data) in rest.into_iter().filter(|(_, data)| !data.is_empty()) {
-            self.emit_log(state, &name, stream, data, None);
-        }
-        let gap = state.quota.gap(&self.output.job, Some(&name), self.output.exec, StreamKind::Stdout, None);
+        let Some(StepState { name, position, .. }) = state.steps.get(uuid) else { return };
+        let (job, exec) = (&self.output.job, self.output.exec);
+        let gap = state.quota.gap(job, Some(name), exec, StreamKind::Stdout, *position);
         self.emit_gap(gap);
     }
 
@@ -101,8 +97,7 @@ impl State {
         self.steps.entry(step.uuid.clone()).or_insert_with(|| StepState {
             name: step.name.as_str().into(),
             started: None,
-            stdout: Utf8Splitter::default(),
-            stderr: Utf8Splitter::default(),
+            position: None,
         })
     }
 }
@@ -111,6 +106,22 @@ impl State {
 impl Observer for JobObserver {
     async fn ready(&self) {
         self.log.room().await;
+    }
+
+    async fn settled(&self) {
+        // An event log that cannot be written says so itself, and fails nothing (DESIGN rule 7).
+        let _ = self.log.flush().await;
+    }
+
+    fn told_before(&self, step: &Step) -> ToldBefore {
+        match self.log.recovered().resume_position(&self.output.job, &step.name) {
+            ResumePosition::Start => ToldBefore::UpTo(ResumePoint::default()),
+            ResumePosition::At(OutputPosition { from, skip_stdout, skip_stderr }) => {
+                let from = LogPosition::new(from);
+                ToldBefore::UpTo(ResumePoint { from, skip_stdout, skip_stderr })
+            }
+            ResumePosition::Unknown => ToldBefore::Unknown,
+        }
     }
 
     fn trace(&self, step: &Step, trace: &Trace) -> Result<(), ObserverError> {
@@ -134,19 +145,16 @@ impl Observer for JobObserver {
 
     fn log(&self, step: &Step, chunk: MaskedChunk) -> Result<(), ObserverError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let ResumePoint { from, skip_stdout, skip_stderr } = chunk.resume;
+        let position = Some(OutputPosition { from: from.get(), skip_stdout, skip_stderr });
         let of_step = state.step(step);
+        of_step.position = position;
         let name = of_step.name.clone();
-        let (stream, splitter) = match chunk.stream {
-            RawStream::Stdout => (StreamKind::Stdout, &mut of_step.stdout),
-            RawStream::Stderr => (StreamKind::Stderr, &mut of_step.stderr),
+        let stream = match chunk.stream {
+            RawStream::Stdout => StreamKind::Stdout,
+            RawStream::Stderr => StreamKind::Stderr,
         };
-        let data = splitter.push(chunk.bytes);
-        // A position is only told when all before it is in the stream.
-        let whole = splitter.held() == 0 && chunk.resume.skip == 0;
-        let position = whole.then_some(chunk.resume.from.get());
-        if !data.is_empty() {
-            self.emit_log(&mut state, &name, stream, data, position);
-        }
+        self.emit_log(&mut state, &name, stream, chunk.bytes, position);
         Ok(())
     }
 

@@ -27,7 +27,7 @@ pub(crate) struct Held {
     _group: Option<OwnedSemaphorePermit>,
     _lock: Option<GroupLock>,
     _matrix: Option<OwnedSemaphorePermit>,
-    _way: OwnedSemaphorePermit,
+    _way: Option<OwnedSemaphorePermit>,
 }
 
 /// At most so many jobs run at the same time, and as many again may be cleaning up after themselves; but one at a time means just
@@ -82,7 +82,31 @@ impl Places {
             None => None,
         };
         let (matrix, way) = (permit(matrix).await, acquire(&self.lane(detached).ways).await);
-        Ok(Held { _group: group, _lock: lock, _matrix: matrix, _way: way })
+        Ok(Held { _group: group, _lock: lock, _matrix: matrix, _way: Some(way) })
+    }
+
+    /// The places of a job that runs already. Where there are too few now it has one of its own: it cannot be made to wait.
+    pub(crate) fn claim(&self, job: &PreparedJob) -> (Held, Slot) {
+        let lane = self.lane(job.detached);
+        let concurrency = job.concurrency.as_ref();
+        let group = concurrency.and_then(|concurrency| self.groups.get(&concurrency.group));
+        let matrix = job.matrix_name().and_then(|name| self.matrices.get(&**name));
+        let free = |places: &Arc<Semaphore>| Arc::clone(places).try_acquire_owned().ok();
+        let lock = concurrency
+            .zip(self.shared.as_ref())
+            .and_then(|(concurrency, shared)| shared.try_take(concurrency));
+        let held = Held {
+            _group: group.and_then(free),
+            _lock: lock,
+            _matrix: matrix.and_then(free),
+            _way: free(&lane.ways),
+        };
+        (held, free(&lane.slots).unwrap_or_else(own_slot))
+    }
+
+    /// No place at all, for a job of which nothing runs.
+    pub(crate) fn spare(&self) -> (Held, Slot) {
+        (Held { _group: None, _lock: None, _matrix: None, _way: None }, own_slot())
     }
 
     /// Waits for a place among the jobs that run at the same time.
@@ -105,6 +129,11 @@ async fn permit(places: Option<&Arc<Semaphore>>) -> Option<OwnedSemaphorePermit>
         Some(places) => Some(acquire(places).await),
         None => None,
     }
+}
+
+/// A slot that is counted nowhere.
+fn own_slot() -> Slot {
+    Arc::new(Semaphore::new(1)).try_acquire_owned().expect("nobody else knows it")
 }
 
 async fn acquire(places: &Arc<Semaphore>) -> OwnedSemaphorePermit {

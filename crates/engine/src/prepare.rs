@@ -8,6 +8,7 @@ use jobwright_events::RunMode;
 use jobwright_model::Cause;
 use jobwright_pipeline::{LoadError, Pipeline, PipelineJob};
 use jobwright_runtime::Scope;
+use serde::{Deserialize, Serialize};
 
 use crate::git::{self, CloneError, Head};
 use crate::job::PreparedJob;
@@ -40,7 +41,7 @@ impl Prepared {
 }
 
 /// The jobs of a run and how to go through them, whatever they were made from.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct RunPlan {
     /// The file, absolute.
     pub config_path: PathBuf,

@@ -8,6 +8,7 @@ use jobwright_journal::{JournalError, StateDirError};
 use jobwright_model::{Cause, Ending};
 use jobwright_pipeline::{EvaluationError, Report};
 
+use crate::manifest::ManifestError;
 use crate::prepare::PrepareError;
 
 /// One job of a run, ended or never begun.
@@ -98,6 +99,12 @@ pub enum RunError {
     /// The journal cannot be kept: no work without it (DESIGN rule 4).
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// What the run is cannot be written down: nobody could take it over (DESIGN rule 4).
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// Its owner died before it had read the pipeline file.
+    #[error("its Jobwright died before any job was begun; run it again")]
+    NeverBegan,
     /// The event log cannot be kept.
     #[error("the event log cannot be kept: {0}")]
     EventLog(#[from] jobwright_events::LogError),
@@ -109,7 +116,7 @@ impl RunError {
     pub fn cause(&self) -> Cause {
         match self {
             Self::Prepare(error) => error.cause(),
-            Self::State(_) | Self::Journal(_) | Self::EventLog(_) => Cause::Workspace,
+            Self::State(_) | Self::Journal(_) | Self::EventLog(_) | Self::Manifest(_) => Cause::Workspace,
             _ => Cause::StartFailure,
         }
     }

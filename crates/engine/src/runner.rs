@@ -39,6 +39,12 @@ impl Runner {
         self
     }
 
+    /// With at most `limit` jobs at the same time, at least 1.
+    pub(crate) fn limit(mut self, limit: usize) -> Self {
+        self.limit = limit.max(1);
+        self
+    }
+
     /// Emits the run's first event.
     pub fn start(&self, plan: &RunPlan) {
         self.bus.emit(EventKind::RunStarted {
@@ -82,7 +88,7 @@ impl Runner {
         let RunPlan { stages, jobs, mode, .. } = plan;
         let places = Places::new(self.limit, jobs, self.groups.clone());
         let (bus, scope) = (Arc::clone(&self.bus), self.scope.clone());
-        let crew = Crew { bus, executor, scope, places };
+        let crew = Crew::new(bus, executor, scope, places, jobs);
         let as_graph = jobs.iter().any(|job| !job.needs.is_empty());
         let reports = match mode {
             _ if as_graph => dag::run(&crew, stages, jobs).await,

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use jobwright_backend::{Backend, Error as BackendError};
@@ -13,13 +12,16 @@ use jobwright_pipeline::{
     CompileContext, HostSecrets, PipelineJob, Resources, Target, compile, visible_variables,
 };
 use jobwright_redact::{Built, Masker, Warning};
-use jobwright_runtime::{Backends, JobReport, JobRun, Limits, Record, Scope, Slot, WorkspaceSource};
+use jobwright_runtime::{
+    AttemptEnd, Backends, JobReport, JobRun, Limits, Past, Record, Scope, Slot, WorkspaceSource,
+};
 use jobwright_workspace::Project;
 
 use crate::backends::Chosen;
-use crate::executor::{JobExecutor, JobOutcome, JobOutput};
+use crate::executor::{Begun, JobExecutor, JobOutcome, JobOutput};
 use crate::job::PreparedJob;
 use crate::keep::{self, JobFiles, Keep};
+use crate::manifest::PhaseLimits;
 use crate::observer::JobObserver;
 use crate::prepare::Prepared;
 use crate::report::RunError;
@@ -96,9 +98,6 @@ pub(crate) fn phase_limits(prepared: &Prepared, jobs: &[Job]) -> PhaseLimits {
     prepared.due().into_iter().zip(jobs).map(limits).collect()
 }
 
-/// By the jobs' names and their phases' places.
-type PhaseLimits = HashMap<String, Vec<(usize, Duration)>>;
-
 /// Runs jobs through the runtime.
 pub struct RuntimeExecutor {
     jobs: HashMap<String, Job>,
@@ -107,6 +106,8 @@ pub struct RuntimeExecutor {
     warnings: Vec<Warning>,
     settings: ExecutorSettings,
     keep: Option<Keep>,
+    past: Past,
+    secrets_are_gone: bool,
 }
 
 impl RuntimeExecutor {
@@ -120,8 +121,30 @@ impl RuntimeExecutor {
             return Err(RunError::Secret(refused.clone()));
         }
         let jobs = jobs.into_iter().map(|job| (job.name.clone(), job)).collect();
-        let (phase_limits, keep) = (PhaseLimits::new(), None);
-        Ok(Self { jobs, phase_limits, masker: built.masker, warnings: built.warnings, settings, keep })
+        Ok(Self {
+            jobs,
+            phase_limits: PhaseLimits::new(),
+            masker: built.masker,
+            warnings: built.warnings,
+            settings,
+            keep: None,
+            past: Past::default(),
+            secrets_are_gone: false,
+        })
+    }
+
+    /// Going on with what an owner of the run that died began.
+    #[must_use]
+    pub(crate) fn resuming(mut self, past: Past) -> Self {
+        self.past = past;
+        self
+    }
+
+    /// Without the values of the run's secrets.
+    #[must_use]
+    pub(crate) fn without_secrets(mut self) -> Self {
+        self.secrets_are_gone = true;
+        self
     }
 
     /// With these times of single phases.
@@ -165,6 +188,29 @@ fn must_not_run(warning: &Warning) -> bool {
 #[async_trait]
 impl JobExecutor for RuntimeExecutor {
     async fn execute(&self, job: &PreparedJob, output: &JobOutput, scope: &Scope, slot: Slot) -> JobOutcome {
+        if let Some(AttemptEnd { ending, error }) = self.past.end_of(&job.name, output.attempt()) {
+            return JobOutcome { ending: ending.clone(), error: error.clone() };
+        }
+        let outcome = self.attempt(job, output, scope, slot).await;
+        let (ending, error) = (outcome.ending.clone(), outcome.error.clone());
+        let ended = Record::JobEnded { job: job.name.to_string(), attempt: output.attempt(), ending, error };
+        if let Err(error) = self.settings.journal.append(&ended) {
+            tracing::warn!(job = %job.name, %error, "the end of a job was not journaled");
+        }
+        outcome
+    }
+
+    fn begun(&self, job: &str) -> Begun {
+        match (self.past.is_open(job), self.past.was_begun(job)) {
+            (true, _) => Begun::Runs,
+            (false, true) => Begun::Ended,
+            (false, false) => Begun::No,
+        }
+    }
+}
+
+impl RuntimeExecutor {
+    async fn attempt(&self, job: &PreparedJob, output: &JobOutput, scope: &Scope, slot: Slot) -> JobOutcome {
         let Some(compiled) = self.jobs.get(&*job.name) else {
             let text = format!("job {:?} was not prepared", job.name);
             return JobOutcome::not_passed(Ending::new(Cause::StartFailure), text);
@@ -176,7 +222,14 @@ impl JobExecutor for RuntimeExecutor {
             .limits(*limits)
             .scope(scope)
             .slot(slot)
+            .attempt(output.attempt())
             .journal(Arc::clone(journal));
+        if let Some(past) = self.past.attempt_at(&job.name, output.attempt()) {
+            run = run.resuming(past.clone());
+        }
+        if self.secrets_are_gone {
+            run = run.without_secrets();
+        }
         let keep = self.keep.as_ref().and_then(|keep| keep.of_job(&job.name, output, &self.masker));
         if let Some(keep) = keep {
             run = run.files(keep.source(files.clone())).keeper(keep.phase(), keep);

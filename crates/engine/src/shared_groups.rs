@@ -64,6 +64,15 @@ impl SharedGroups {
     }
 }
 
+impl SharedGroups {
+    /// A place, if one is free now and can be had.
+    pub(crate) fn try_take(&self, concurrency: &Concurrency) -> Option<GroupLock> {
+        let folder = self.folder.join(file_name(&concurrency.group));
+        DirBuilder::new().recursive(true).mode(0o700).create(&folder).ok()?;
+        try_take(&folder, concurrency.limit.get()).ok().flatten()
+    }
+}
+
 /// The first place that is free; none when all are taken.
 fn try_take(folder: &Path, limit: u32) -> Result<Option<GroupLock>, SharedGroupsError> {
     for place in 0..limit {

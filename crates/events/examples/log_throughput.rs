@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use bytes::Bytes;
-use jobwright_events::{Bus, EventKind, EventLog, ExecKind, LogOptions, StreamKind};
+use jobwright_events::{Bus, EventKind, EventLog, ExecKind, LogOptions, OutputPosition, StreamKind};
 use jobwright_model::RunId;
 
 const TOTAL: usize = 1 << 30;
@@ -36,7 +36,7 @@ fn to_log(folder: &Path, chunk: &Bytes) -> f64 {
             exec: ExecKind::Concurrent,
             stream: StreamKind::Stdout,
             data: chunk.clone(),
-            position: Some(round as u64),
+            position: Some(OutputPosition::at(round as u64)),
         });
     }
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use jobwright_model::RunId;
 
 use crate::event::{Event, EventKind};
+use crate::told::Told;
 
 /// Consumes events.
 ///
@@ -40,6 +41,8 @@ struct State {
     time: Timestamp,
     finished: bool,
     sinks: Vec<Attached>,
+    /// What an earlier process told, and is not told again.
+    told: Told,
 }
 
 struct Attached {
@@ -68,13 +71,21 @@ impl Bus {
     /// A bus that goes on after the event `last_seq` of `last_time` (what the event log says when it is opened again).
     #[must_use]
     pub fn resume(run_id: RunId, last_seq: u64, last_time: Timestamp) -> Self {
-        let state = State { seq: last_seq, time: last_time, finished: false, sinks: Vec::new() };
+        let told = Told::default();
+        let state = State { seq: last_seq, time: last_time, finished: false, sinks: Vec::new(), told };
         Self {
             run_id,
             state: Mutex::new(state),
             fanning_out: AtomicU64::new(0),
             next_sink: AtomicU64::new(1),
         }
+    }
+
+    /// Leaves out, each once, the events that the log tells already: they are told again by whoever goes through the run once more.
+    #[must_use]
+    pub fn without_repeating(mut self, told: Told) -> Self {
+        self.state.get_mut().unwrap_or_else(PoisonError::into_inner).told = told;
+        self
     }
 
     /// The run.
@@ -111,7 +122,7 @@ impl Bus {
     /// Stamps an event with the time and the next number, hands it to every sink, and returns its number.
     ///
     /// Nothing follows `run_finished`: after it an event is refused, said through `tracing`, and 0 returned (the number of
-    /// an event that never passed a bus).
+    /// an event that never passed a bus); likewise, without a word, what is [not to be repeated](Self::without_repeating).
     ///
     /// # Panics
     /// When a sink of this very bus calls it. The panic ends that sink only: the bus catches it.
@@ -120,6 +131,9 @@ impl Bus {
         if state.finished {
             drop(state);
             tracing::error!(run = %self.run_id, event = kind.type_name(), "an event after run_finished is left out");
+            return 0;
+        }
+        if state.told.take(&kind) {
             return 0;
         }
         state.seq += 1;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use jobwright_model::{Ending, RunId};
 
-use crate::kinds::{ExecKind, GapReason, Group, Name, RunMode, StreamKind};
+use crate::kinds::{ExecKind, GapReason, Group, Name, OutputPosition, RunMode, StreamKind};
 use crate::wire::WireEvent;
 
 /// One item of a run's stream, as the [`Bus`](crate::Bus) stamped it.
@@ -111,9 +111,9 @@ pub enum EventKind {
         stream: StreamKind,
         /// What was written.
         data: Bytes,
-        /// Where the step's raw output goes on after this piece: the backend's log position. Not on the wire; the
-        /// event log's index keeps it, so that a resumed run goes on exactly here.
-        position: Option<u64>,
+        /// Where the step's raw output goes on after this piece. Not on the wire; the event log's index keeps it, so that a
+        /// resumed run goes on exactly here.
+        position: Option<OutputPosition>,
     },
     /// A line of Jobwright itself for people, already formatted; no variable's value is in it.
     Diagnostic {
@@ -135,7 +135,7 @@ pub enum EventKind {
         /// Why.
         reason: GapReason,
         /// Where the step's raw output goes on after the gap, as in `LogLine`.
-        position: Option<u64>,
+        position: Option<OutputPosition>,
     },
     /// A job never began: a dependency did not pass, its condition did not hold, or the run was cancelled first.
     JobSkipped {

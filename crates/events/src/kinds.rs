@@ -5,6 +5,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 /// A name that a person chose: of a job, a stage, a step. Cheap to clone, as every piece of output carries some.
 pub type Name = Arc<str>;
 
@@ -24,9 +26,9 @@ macro_rules! words {
         }
     ) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
         pub enum $name {
-            $($(#[$variant_doc])* $variant),+
+            $($(#[$variant_doc])* #[serde(rename = $word)] $variant),+
         }
 
         impl $name {
@@ -181,6 +183,25 @@ impl Group {
             Some(("matrix", job)) => Some(Self::Matrix(job.into())),
             _ => None,
         }
+    }
+}
+
+/// Where a step's raw output goes on: read from the backend's log position `from`, and leave out what was shown of each stream since.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OutputPosition {
+    /// The backend's log position.
+    pub from: u64,
+    /// Bytes of standard output behind it that are in the stream already.
+    pub skip_stdout: u64,
+    /// As many of standard error.
+    pub skip_stderr: u64,
+}
+
+impl OutputPosition {
+    /// Exactly at the backend's log position `from`.
+    #[must_use]
+    pub fn at(from: u64) -> Self {
+        Self { from, ..Self::default() }
     }
 }
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::event::EventKind;
-use crate::kinds::{ExecKind, GapReason, Name, StreamKind};
+use crate::kinds::{ExecKind, GapReason, Name, OutputPosition, StreamKind};
 
 /// The output of one job against its quota, all its steps and attempts together.
 ///
@@ -74,7 +74,7 @@ impl Quota {
         step: Option<&Name>,
         exec: ExecKind,
         stream: StreamKind,
-        position: Option<u64>,
+        position: Option<OutputPosition>,
     ) -> Option<EventKind> {
         let bytes = self.untold();
         let (job, step) = (Some(job.clone()), step.cloned());
@@ -149,10 +149,16 @@ mod tests {
         let mut quota = Quota::new(0);
         admit(&mut quota, "abc");
         let job: Name = "build".into();
-        let mut gap = || quota.gap(&job, None, ExecKind::Standalone, StreamKind::Stdout, Some(9));
+        let mut gap =
+            || quota.gap(&job, None, ExecKind::Standalone, StreamKind::Stdout, Some(OutputPosition::at(9)));
         assert!(matches!(
             gap(),
-            Some(EventKind::LogGap { bytes: 3, reason: GapReason::Quota, position: Some(9), .. })
+            Some(EventKind::LogGap {
+                bytes: 3,
+                reason: GapReason::Quota,
+                position: Some(OutputPosition { from: 9, .. }),
+                ..
+            })
         ));
         assert_eq!(gap(), None);
     }

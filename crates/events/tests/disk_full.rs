@@ -139,7 +139,8 @@ async fn when_there_is_room_again_output_is_written_again_behind_the_gap() {
     let (kept, gap) = bytes_and_gaps(reader.job_output("a")).await;
     assert_eq!((kept, gap), (b"beforeafter".to_vec(), missing));
     let (_, log) = logged_bus(disk.path());
-    assert_eq!(log.recovered().resume_position("a", "s"), jobwright_events::ResumePosition::At(position));
+    let expected = jobwright_events::ResumePosition::At(jobwright_events::OutputPosition::at(position));
+    assert_eq!(log.recovered().resume_position("a", "s"), expected);
 }
 
 #[tokio::test]

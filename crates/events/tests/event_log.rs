@@ -10,8 +10,8 @@ use std::path::Path;
 
 use common::{Memory, all, bytes_and_gaps, diagnostic, logged_bus, output, run_finished, run_id, seqs};
 use jobwright_events::{
-    Bus, EventKind, EventLog, EventLogReader, INDEX_FILE, LOG_FILE, LogError, LogOptions, ResumePosition,
-    WireEvent,
+    Bus, EventKind, EventLog, EventLogReader, INDEX_FILE, LOG_FILE, LogError, LogOptions, OutputPosition,
+    ResumePosition, WireEvent,
 };
 use jobwright_model::RunId;
 use tempfile::tempdir;
@@ -73,6 +73,9 @@ async fn the_bytes_of_one_job_come_back_exactly_and_without_the_others() {
     assert_eq!(bytes_and_gaps(reader.job_output("nobody")).await, (vec![], 0));
 }
 
+/// Bytes of an index record, and of the header before the first.
+const RECORD: usize = 64;
+
 /// A log of ten events: lengths and kinds differ.
 fn small_log(folder: &Path) {
     let (bus, log) = logged_bus(folder);
@@ -107,8 +110,8 @@ async fn wherever_a_crash_cut_the_log_whole_lines_are_kept_and_writing_goes_on_w
         assert_eq!(log.recovered().last_seq, kept, "cut at {cut}");
         let expected = match kept {
             0..=2 => ResumePosition::Start,
-            3..=9 => ResumePosition::At(kept - 2),
-            _ => ResumePosition::At(7),
+            3..=9 => ResumePosition::At(OutputPosition::at(kept - 2)),
+            _ => ResumePosition::At(OutputPosition::at(7)),
         };
         assert_eq!(log.recovered().resume_position("a", "s"), expected, "cut at {cut}");
         bus.emit(run_finished());
@@ -128,8 +131,8 @@ async fn an_index_that_does_not_fit_is_made_anew_and_never_believed() {
     let mut damaged: Vec<Option<Vec<u8>>> = (0..index.len()).map(|cut| Some(index[..cut].to_vec())).collect();
     damaged.extend([None, Some(vec![0; index.len()]), Some([&index[..], &[7; 100]].concat())]);
     let mut shifted = index.clone();
-    shifted.drain(48..96);
-    damaged.push(Some([&shifted[..48], &[1; 48], &shifted[48..]].concat()));
+    shifted.drain(RECORD..2 * RECORD);
+    damaged.push(Some([&shifted[..RECORD], &[1; RECORD], &shifted[RECORD..]].concat()));
     for bytes in damaged {
         let folder = tempdir().unwrap();
         fs::copy(whole.path().join(LOG_FILE), folder.path().join(LOG_FILE)).unwrap();

@@ -30,7 +30,7 @@ fn writer_that_runs_until_it_is_killed() {
     let (bus, log) = logged_bus(&folder);
     let start = |job| match log.recovered().resume_position(job, "s") {
         ResumePosition::Start => 0,
-        ResumePosition::At(position) => position,
+        ResumePosition::At(position) => position.from,
         ResumePosition::Unknown => panic!("{job} does not know how far it is"),
     };
     let mut positions = [("a", start("a")), ("b", start("b"))];
@@ -71,7 +71,7 @@ async fn a_killed_writer_leaves_a_log_that_knows_how_far_it_is() {
         for job in ["a", "b"] {
             let (bytes, missing) = bytes_and_gaps(reader.job_output(job)).await;
             let position = match log.recovered().resume_position(job, "s") {
-                ResumePosition::At(position) => position,
+                ResumePosition::At(position) => position.from,
                 ResumePosition::Start => 0,
                 ResumePosition::Unknown => panic!("round {round}: {job} does not know how far it is"),
             };

@@ -10,6 +10,7 @@ mod journal;
 mod quarantine;
 mod reserved;
 mod state_dir;
+mod vault;
 
 pub use format::FormatError;
 pub use identity::ProcessIdentity;
@@ -17,3 +18,4 @@ pub use journal::{Journal, JournalError, Recovered};
 pub use quarantine::{Quarantined, quarantine, salvage};
 pub use reserved::ReservedFile;
 pub use state_dir::{StateDir, StateDirError};
+pub use vault::Vault;

@@ -1,6 +1,7 @@
 //! Files that outlive a job: caches and artifacts, as a file declares them. Not for keeping or finding them.
 
 use crate::source::Span;
+use serde::{Deserialize, Serialize};
 
 /// Files that later runs find again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub struct Cache {
 }
 
 /// What a job does with a cache.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum CachePolicy {
     /// It takes them and changes nothing.
     Pull,
@@ -127,7 +128,7 @@ pub struct Artifacts {
 }
 
 /// After which ending of a job its artifacts are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum KeepWhen {
     /// When it passed.
     #[default]

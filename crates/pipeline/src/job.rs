@@ -1,6 +1,7 @@
 //! One checked job: what is left of its keys when every rule has been applied. Not for the rules (`check`) or for what runs
 //! (`compile`).
 
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -161,7 +162,7 @@ pub struct Resources {
 }
 
 /// How many jobs of a group may run at a time. All jobs of a group say the same limit.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Concurrency {
     /// The group; the job's [`base`](PipelineJob::base) when it names none.
     pub group: String,

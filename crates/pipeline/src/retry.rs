@@ -1,11 +1,12 @@
 //! What an ending means for a job's next attempt and for its run. Not for attempting or failing anything.
 
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 use jobwright_model::{Cause, Ending, Fault, Outcome};
 
 /// When a job is tried again.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Retry {
     /// How often at most, 0 to 10: there are at most one more attempts than that.
     pub max: u32,
@@ -16,7 +17,7 @@ pub struct Retry {
 }
 
 /// A kind of failure that a retry rule names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum RetryOn {
     /// The machines' fault: an image that cannot be had, files that cannot be made ready, an engine that is gone.
     Infrastructure,
@@ -51,7 +52,7 @@ impl RetryOn {
 }
 
 /// Which failures of a job its run passes over.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum AllowFailure {
     /// None.
     #[default]

@@ -1,6 +1,7 @@
 //! A workflow's course: set up once, its steps started as they become ready and taken in as they end, what runs in the background
 //! ended last, everything destroyed exactly once.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use crate::job::Slot;
 use crate::keeping::Keeping;
 use crate::observer::Trace;
 use crate::outage::insist;
+use crate::past::StepPast;
 use crate::plan::{Plan, StepIndex};
 use crate::record::Record;
 use crate::running::Running;
@@ -36,6 +38,10 @@ pub(crate) struct Course<'a> {
     error: Option<String>,
     /// How the end of the scope ended it, if that came before the last step had ended.
     cut_short: Option<Ending>,
+    /// How far its steps came under an owner that died.
+    past: HashMap<StepUuid, StepPast>,
+    /// It was set up by that owner.
+    is_set_up: bool,
 }
 
 impl<'a> Course<'a> {
@@ -50,7 +56,16 @@ impl<'a> Course<'a> {
             failure: None,
             error: None,
             cut_short: None,
+            past: HashMap::new(),
+            is_set_up: false,
         }
+    }
+
+    /// A workflow that was set up and whose steps came so far.
+    pub(crate) fn resuming(mut self, past: HashMap<StepUuid, StepPast>) -> Self {
+        self.past = past;
+        self.is_set_up = true;
+        self
     }
 
     /// Runs it, gives its `slot` back, lets files be kept, and takes the workspace out for `heirs` before everything is destroyed.
@@ -61,7 +76,8 @@ impl<'a> Course<'a> {
         heirs: Option<Heirs>,
         slot: Option<Slot>,
     ) -> (WorkflowReport, Legacy) {
-        match self.set_up().await {
+        let set_up = if self.is_set_up { Ok(()) } else { self.set_up().await };
+        match set_up {
             Ok(()) => self.run_steps(plan).await,
             Err(ending) => self.failure = Some(ending),
         }
@@ -70,6 +86,7 @@ impl<'a> Course<'a> {
             self.keep(&keeping).await;
         }
         let legacy = self.hand_over(heirs).await;
+        self.record_end(&legacy);
         let left_behind = self.destroy().await;
         (self.report(left_behind), legacy)
     }
@@ -111,9 +128,7 @@ impl<'a> Course<'a> {
         let mut background = JoinSet::new();
         let workflow_over = CancellationToken::new();
         loop {
-            while self.shared.scope.cause().is_none()
-                && let Some((index, failed_before)) = plan.next_ready()
-            {
+            while let Some((index, failed_before)) = self.next_step(&mut plan) {
                 foreground.spawn(self.live(index, failed_before));
             }
             match foreground.join_next().await {
@@ -140,6 +155,13 @@ impl<'a> Course<'a> {
         }
     }
 
+    /// The next step to start, or to take over; the end of the scope keeps from being started what was not before.
+    fn next_step(&self, plan: &mut Plan) -> Option<(StepIndex, bool)> {
+        std::iter::from_fn(|| plan.next_ready()).find(|(index, _)| {
+            self.shared.scope.cause().is_none() || self.past.contains_key(&self.steps[*index].uuid)
+        })
+    }
+
     /// One step's way until its dependents need not wait for it any longer.
     fn live(
         &self,
@@ -149,8 +171,13 @@ impl<'a> Course<'a> {
         let step = self.steps[index];
         let in_background = step.runs_in_background();
         let life = StepLife::new(Arc::clone(&self.shared), step, failed_before);
+        let past = self.past.get(&step.uuid).cloned();
         async move {
-            let progressed = match life.begin(failed_before).await {
+            let start = match past {
+                Some(past) => life.take_over(past, failed_before).await,
+                None => life.begin(failed_before).await,
+            };
+            let progressed = match start {
                 Start::Over(result) => Progressed::Over(result),
                 Start::Running(running) if in_background => Progressed::InBackground(running),
                 Start::Running(running) => Progressed::Over(running.finish().await),
@@ -219,15 +246,30 @@ impl<'a> Course<'a> {
         let grace = if heirs.whatever_happens { limits.cleanup } else { Duration::ZERO };
         let taken = tokio::select! {
             biased;
-            taken = insist(&**backend, limits.patience, || handover::take(&**backend, task, &heirs.spool_in)) => taken,
+            taken = insist(&**backend, limits.patience, || handover::take(&**backend, task, &heirs.spool)) => taken,
             () = async { scope.cancelled().await; sleep(grace).await } => {
                 Err(Error::Workspace("taking the files out was broken off".to_owned()))
             }
         };
         match taken {
-            Ok(files) => Legacy::Taken(files),
+            Ok(legacy) => legacy,
             Err(error) => Legacy::Lost(self.shared.mask(&error)),
         }
+    }
+
+    /// What is removed next cannot be asked again.
+    fn record_end(&self, legacy: &Legacy) {
+        let ending = self.ending().timed(self.shared.started, Timestamp::now());
+        let (task, error) = (self.shared.task.clone(), self.error.clone());
+        let ended = Record::TaskEnded { task, ending, error, inheritance: legacy.recorded() };
+        if let Err(error) = self.shared.record(&ended) {
+            tracing::warn!(task = %self.shared.task, %error, "the end of a task's steps was not journaled");
+        }
+    }
+
+    fn ending(&self) -> Ending {
+        let bad = self.cut_short.as_ref().or(self.failure.as_ref());
+        bad.cloned().unwrap_or_else(|| Ending::new(Cause::Success))
     }
 
     /// Once on every way out, outside of any scope and under its own deadline.
@@ -249,8 +291,7 @@ impl<'a> Course<'a> {
     }
 
     fn report(self, left_behind: Option<String>) -> WorkflowReport {
-        let ending = self.cut_short.or(self.failure).unwrap_or_else(|| Ending::new(Cause::Success));
-        let ending = ending.timed(self.shared.started, Timestamp::now());
+        let ending = self.ending().timed(self.shared.started, Timestamp::now());
         let report = |(step, own): (&&Step, Option<Ending>)| StepReport {
             uuid: step.uuid.clone(),
             name: step.name.clone(),

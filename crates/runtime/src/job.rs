@@ -1,7 +1,6 @@
 //! One job: its phases in order, each a workflow under a task uuid of its own, all on one workspace.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,22 +8,24 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jobwright_backend::Backend;
 use jobwright_journal::Journal;
-use jobwright_model::{Cause, Ending, Job, Phase, Timeouts};
+use jobwright_model::{Cause, Ending, Job, Phase, Step, TaskUuid, Timeouts};
 use jobwright_redact::Masker;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::gate::Gate;
-use crate::handover::{Heirs, Legacy, WorkspaceSource};
+use crate::handover::{Heirs, Legacy, Spool, WorkspaceSource};
 use crate::keeping::{Keeping, WorkspaceKeeper};
 use crate::limits::{Deadline, Limits};
 use crate::masking;
 use crate::observer::Observer;
+use crate::outage::insist;
+use crate::past::{AttemptPast, StepPast, TaskEnd, TaskPast};
 use crate::plan::Plan;
-use crate::record::Record;
+use crate::record::{Inheritance, Record};
 use crate::scope::Scope;
-use crate::workflow::{WorkflowReport, WorkflowRun};
+use crate::workflow::{StepReport, WorkflowReport, WorkflowRun};
 
 /// Loaded backends by their names.
 pub type Backends = BTreeMap<String, Arc<dyn Backend>>;
@@ -58,6 +59,9 @@ pub struct JobRun {
     slot: Option<Slot>,
     /// The phases, by their places, that have a time of their own.
     phase_limits: BTreeMap<usize, Duration>,
+    attempt: u32,
+    past: AttemptPast,
+    secrets_are_gone: bool,
 }
 
 impl JobRun {
@@ -77,6 +81,9 @@ impl JobRun {
             journal: None,
             slot: None,
             phase_limits: BTreeMap::new(),
+            attempt: 1,
+            past: AttemptPast::default(),
+            secrets_are_gone: false,
         }
     }
 
@@ -144,6 +151,28 @@ impl JobRun {
         self
     }
 
+    /// As this attempt, from 1, at the job.
+    #[must_use]
+    pub fn attempt(mut self, attempt: u32) -> Self {
+        self.attempt = attempt;
+        self
+    }
+
+    /// Going on with this attempt, which an owner that died began: what ran is taken over, what had ended is not done again.
+    #[must_use]
+    pub fn resuming(mut self, past: AttemptPast) -> Self {
+        self.past = past;
+        self
+    }
+
+    /// Without the values of its secrets, which are gone with the owner that died (DESIGN rule 3): the output of what runs is
+    /// withheld, and nothing more is started.
+    #[must_use]
+    pub fn without_secrets(mut self) -> Self {
+        self.secrets_are_gone = true;
+        self
+    }
+
     /// Runs the phases in order. The first that does not pass stops the rest, but for those that always run; these have a
     /// scope of their own, which the job's cancellation ends only when cleanup is overdue. A job of which a phase cannot run as
     /// it is written does not begin.
@@ -181,7 +210,7 @@ impl JobRun {
     }
 
     async fn run_phases(&mut self, phases: Vec<Phase>) -> JobReport {
-        let deadline = Deadline::of(self.job.timeouts.total);
+        let deadline = Deadline::since(self.job.timeouts.total, self.past.began().elapsed());
         let work = self.scope.child();
         let strike = deadline.map(|deadline| deadline.strike(work.clone()));
         let _strike = strike.map(|strike| AbortOnDropHandle::new(tokio::spawn(strike)));
@@ -198,12 +227,16 @@ impl JobRun {
         let mut phases = VecDeque::from(phases);
         for place in 0.. {
             let Some(phase) = phases.pop_front() else { break };
-            if phase.always || course.ending.is_none() {
+            let past = self.past.of_phase(place).cloned();
+            if phase.always || course.ending.is_none() || past.is_some() {
                 course.at = place;
                 let heirs = self.heirs(&phases, course.ending.is_none());
                 let slot = if phases.is_empty() { self.slot.take() } else { None };
                 course.limit = self.phase_limits.get(&place).copied();
-                self.run_phase(phase, heirs, slot, &mut course).await;
+                let past = self.open_past(&phase, past, &mut course).await;
+                if let Some(past) = past {
+                    self.run_phase(phase, past, heirs, slot, &mut course).await;
+                }
             }
         }
         let error = course.reports.iter().find_map(|report| report.error.clone());
@@ -216,30 +249,92 @@ impl JobRun {
         let mut want = later.iter().filter(|phase| !phase.workflow.volume.is_empty());
         let whatever_happens = want.clone().any(|phase| phase.always);
         let anybody = whatever_happens || (passed_so_far && want.next().is_some());
-        anybody.then(|| Heirs { whatever_happens, spool_in: self.spool() })
+        anybody.then(|| Heirs { whatever_happens, spool: self.spool() })
     }
 
     /// Beside the journal, where there is one: a temporary directory may be no more than memory.
-    fn spool(&self) -> PathBuf {
+    fn spool(&self) -> Spool {
         let beside = self.journal.as_ref().and_then(|journal| journal.path().parent());
-        beside.map_or_else(std::env::temp_dir, Path::to_owned)
+        beside.map_or_else(|| Spool::Unnamed(std::env::temp_dir()), |dir| Spool::Named(dir.to_owned()))
+    }
+
+    /// What of a phase is still to be gone on with; none when all its steps had ended. One of which nothing was started is cleared away
+    /// and begins as if it had not been.
+    async fn open_past(
+        &self,
+        phase: &Phase,
+        past: Option<TaskPast>,
+        course: &mut JobCourse,
+    ) -> Option<Option<TaskPast>> {
+        let Some(past) = past else { return Some(None) };
+        if past.end.is_none() && !past.closed && !past.never_began() {
+            return Some(Some(past));
+        }
+        let left_behind = if past.closed { None } else { self.clear_away(phase, &past.task).await };
+        let end = match past.end {
+            None if past.steps.is_empty() => return Some(None),
+            Some(end) => end,
+            // Somebody removed it meanwhile. What may have run is not run again.
+            None => TaskEnd {
+                ending: Ending::new(Cause::StatusUnreadable).because("what its Jobwright left was removed"),
+                error: Some("what its Jobwright left was removed before it was taken over".to_owned()),
+                inheritance: Inheritance::Unchanged,
+            },
+        };
+        let step = |step: &Step| StepReport {
+            uuid: step.uuid.clone(),
+            name: step.name.clone(),
+            ending: match past.steps.get(&step.uuid) {
+                Some(StepPast::Ended(ending)) => ending.clone(),
+                _ => Ending::new(end.ending.cause.clone()),
+            },
+        };
+        let steps = phase.workflow.steps().map(step).collect();
+        let report = WorkflowReport { ending: end.ending.clone(), error: end.error, left_behind, steps };
+        course.take_in(report, Legacy::of(end.inheritance));
+        None
+    }
+
+    /// Removes what a task left whose owner died; says what could not be removed.
+    async fn clear_away(&self, phase: &Phase, task: &TaskUuid) -> Option<String> {
+        let backend = &self.backends[&phase.backend];
+        let destroy = || backend.destroy_workflow(&phase.workflow, task);
+        let cleared = timeout(self.limits.cleanup, insist(&**backend, self.limits.patience, destroy)).await;
+        match cleared.unwrap_or_else(|_| Err(self.limits.cleanup_overdue(&**backend))) {
+            Ok(()) => {
+                let closed = Record::TaskClosed { task: task.clone() };
+                if let Some(Err(error)) = self.journal.as_ref().map(|journal| journal.append(&closed)) {
+                    tracing::warn!(%task, %error, "the end of a task was not journaled");
+                }
+                None
+            }
+            Err(error) => {
+                let masker = self.masker.as_ref();
+                let text = error.to_string();
+                let text = masker.map_or(text.clone(), |masker| masker.mask_str(&text).into_owned());
+                self.observer.notice(None, &format!("not everything could be removed: {text}"));
+                Some(text)
+            }
+        }
     }
 
     async fn run_phase(
         &self,
         phase: Phase,
+        past: Option<TaskPast>,
         heirs: Option<Heirs>,
         slot: Option<Slot>,
         course: &mut JobCourse,
     ) {
-        let (report, legacy) = match course.obstacle(&phase) {
+        let obstacle = course.obstacle(&phase).filter(|_| past.is_none());
+        let (report, legacy) = match obstacle {
             Some(reason) => {
                 let report = WorkflowReport::refused(&phase.workflow, Cause::Workspace, reason);
                 (report, Legacy::Unchanged)
             }
-            None if phase.always => self.run_always(phase, heirs, slot, course).await,
+            None if phase.always => self.run_always(phase, past, heirs, slot, course).await,
             None => {
-                let run = self.workflow_run(phase, course).slot(slot);
+                let run = self.workflow_run(phase, course).slot(slot).resuming(past);
                 let run = run.scope(&course.work);
                 let run = if course.phase_ends_first() { run } else { run.deadline(course.deadline) };
                 run.run_for(heirs).await
@@ -252,12 +347,13 @@ impl JobRun {
     async fn run_always(
         &self,
         phase: Phase,
+        past: Option<TaskPast>,
         heirs: Option<Heirs>,
         slot: Option<Slot>,
         course: &JobCourse,
     ) -> (WorkflowReport, Legacy) {
         let scope = Scope::new();
-        let run = self.workflow_run(phase, course).slot(slot).scope(&scope).run_for(heirs);
+        let run = self.workflow_run(phase, course).slot(slot).resuming(past).scope(&scope).run_for(heirs);
         let mut run = pin!(run);
         let overdue = async {
             self.scope.cancelled().await;
@@ -277,7 +373,9 @@ impl JobRun {
         let mut run = WorkflowRun::new(phase.workflow, backend, Arc::clone(&self.observer))
             .job(&self.job.name)
             .timeouts(Timeouts { total: course.limit.or(self.job.timeouts.total), ..self.job.timeouts })
-            .limits(self.limits);
+            .limits(self.limits)
+            .place(self.attempt, course.at)
+            .without_secrets(self.secrets_are_gone);
         run = self.gates.iter().cloned().fold(run, WorkflowRun::gate);
         if let Some(masker) = &self.masker {
             run = run.masker(masker.clone());
@@ -331,7 +429,7 @@ impl JobCourse {
     fn take_in(&mut self, report: WorkflowReport, legacy: Legacy) {
         match legacy {
             Legacy::Unchanged => {}
-            Legacy::Taken(files) => self.files = Some(files),
+            Legacy::Taken(files, _) => self.files = Some(files),
             Legacy::Lost(reason) => self.lost = Some(reason),
         }
         if self.ending.is_none() && !report.ending.succeeded() {

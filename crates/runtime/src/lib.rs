@@ -9,6 +9,8 @@
 //! its log pumped through the masker, waited for, drained, destroyed; then it has an [`Ending`](jobwright_model::Ending).
 
 mod activity;
+mod adopt;
+mod clock;
 mod course;
 mod environment;
 mod gate;
@@ -20,6 +22,7 @@ mod limits;
 mod masking;
 mod observer;
 mod outage;
+mod past;
 mod plan;
 mod progress;
 mod pump;
@@ -30,14 +33,16 @@ mod shared;
 mod step;
 mod workflow;
 
+pub use clock::BootTime;
 pub use gate::{Conditions, Gate, Situation, Verdict};
 pub use handover::WorkspaceSource;
 pub use job::{Backends, JobReport, JobRun, Slot};
 pub use keeping::WorkspaceKeeper;
 pub use limits::Limits;
 pub use masking::secrets_of;
-pub use observer::{MaskedChunk, Observer, ObserverError, ResumePoint, Trace};
+pub use observer::{MaskedChunk, Observer, ObserverError, ResumePoint, ToldBefore, Trace};
+pub use past::{AttemptEnd, AttemptPast, Past};
 pub use plan::PlanError;
-pub use record::{Record, TaskPlace, open_tasks};
+pub use record::{Inheritance, Record, TaskPlace, open_tasks};
 pub use scope::Scope;
 pub use workflow::{StepReport, WorkflowReport, WorkflowRun};

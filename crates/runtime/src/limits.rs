@@ -63,9 +63,9 @@ pub(crate) struct Deadline {
 }
 
 impl Deadline {
-    /// So long from now; none without a limit.
-    pub(crate) fn of(limit: Option<Duration>) -> Option<Self> {
-        limit.map(|limit| Self { limit, at: after(Instant::now(), limit) })
+    /// So long from when it began, which was `before` now.
+    pub(crate) fn since(limit: Option<Duration>, before: Duration) -> Option<Self> {
+        limit.map(|limit| Self { limit, at: after(Instant::now(), limit.saturating_sub(before)) })
     }
 
     /// Whether it strikes before `time` from now has passed.

@@ -65,8 +65,19 @@ fn error(ending: &Ending) -> Option<String> {
 pub struct ResumePoint {
     /// Read from here.
     pub from: LogPosition,
-    /// And leave out this many bytes of the chunk's own stream.
-    pub skip: u64,
+    /// And leave out this many bytes of standard output.
+    pub skip_stdout: u64,
+    /// And as many of standard error.
+    pub skip_stderr: u64,
+}
+
+/// How much of a step's output was told before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ToldBefore {
+    /// All up to here.
+    UpTo(ResumePoint),
+    /// Some of it, and nobody knows how much.
+    Unknown,
 }
 
 /// A piece of output in which every secret is masked.
@@ -74,9 +85,9 @@ pub struct ResumePoint {
 pub struct MaskedChunk {
     /// Where it was written to.
     pub stream: StreamKind,
-    /// What may be shown.
+    /// What may be shown: whole characters, where it is text.
     pub bytes: Bytes,
-    /// Where this stream goes on.
+    /// Where the log goes on.
     pub resume: ResumePoint,
 }
 
@@ -98,6 +109,15 @@ pub trait Observer: Send + Sync {
     /// # Errors
     /// When it could not be recorded.
     fn log(&self, step: &Step, chunk: MaskedChunk) -> Result<(), ObserverError>;
+
+    /// Waits until everything that was told is where the death of this process does not take it: only then is removed what it was
+    /// told of.
+    async fn settled(&self) {}
+
+    /// How much of a step's output was told by an earlier process that died.
+    fn told_before(&self, _step: &Step) -> ToldBefore {
+        ToldBefore::UpTo(ResumePoint::default())
+    }
 
     /// The preparation of a step went on.
     fn progress(&self, _step: &Step, _event: &ProgressEvent) {}

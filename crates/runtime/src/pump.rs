@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::activity::{Activity, Doing};
 use crate::lanes::Lanes;
-use crate::observer::{MaskedChunk, Observer};
+use crate::observer::{MaskedChunk, Observer, ResumePoint};
 use crate::outage::Outage;
 
 /// Everything that a pump needs; it runs as a task of its own.
@@ -23,6 +23,10 @@ pub(crate) struct Pump {
     pub(crate) step: Arc<Step>,
     pub(crate) task: TaskUuid,
     pub(crate) activity: Arc<Activity>,
+    /// Where the log goes on, of which a part was shown before.
+    pub(crate) resume: ResumePoint,
+    /// Nothing of it may be shown.
+    pub(crate) withheld: bool,
     /// How long an engine may not answer before the log is given up.
     pub(crate) patience: Duration,
     /// Ends the reading, wherever it is.
@@ -30,10 +34,10 @@ pub(crate) struct Pump {
 }
 
 impl Pump {
-    /// Reads the log from `stream` to its end. A log that breaks off because the engine does not answer is asked for again
+    /// Reads the log from `stream`, which begins at the point to resume at, to its end. A log that breaks off because the engine does not answer is asked for again
     /// from where it broke off.
     pub(crate) async fn run(self, stream: LogStream) {
-        let mut lanes = Lanes::new(&self.masker);
+        let mut lanes = Lanes::new(&self.masker, self.resume);
         let ended = tokio::select! {
             biased;
             () = self.cut.cancelled() => false,
@@ -100,6 +104,9 @@ impl Pump {
     }
 
     fn show(&self, chunk: MaskedChunk) {
+        if self.withheld {
+            return;
+        }
         if let Err(error) = self.observer.log(&self.step, chunk) {
             tracing::warn!(step = %self.step.uuid, %error, "a piece of output was not recorded");
         }

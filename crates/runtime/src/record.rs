@@ -1,9 +1,12 @@
 //! What the runtime writes into a run's journal, before it does it (DESIGN rule 4).
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use jobwright_model::{Ending, StepUuid, TaskUuid};
 use serde::{Deserialize, Serialize};
+
+use crate::clock::BootTime;
 
 /// One decision. Never holds a secret's value: what an engine said is masked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,6 +30,20 @@ pub enum Record {
         backend: String,
         /// The job's name.
         job: String,
+        /// Which attempt at the job, from 1.
+        #[serde(default = "first")]
+        attempt: u32,
+        /// Which of the job's phases, from 0.
+        #[serde(default)]
+        phase: usize,
+        /// When.
+        #[serde(default)]
+        at: BootTime,
+    },
+    /// The workspace holds the files that it is to begin with.
+    FilesDelivered {
+        /// The task.
+        task: TaskUuid,
     },
     /// The step is about to be started.
     StepStarting {
@@ -34,8 +51,20 @@ pub enum Record {
         task: TaskUuid,
         /// The step.
         step: StepUuid,
+        /// When.
+        #[serde(default)]
+        at: BootTime,
     },
-    /// The step ended.
+    /// The step runs and is about to be ended; it has ended so whatever its exit tells.
+    StepStopping {
+        /// Its task.
+        task: TaskUuid,
+        /// The step.
+        step: StepUuid,
+        /// How.
+        ending: Ending,
+    },
+    /// The step ended, and its output is in the event log. What it took is still to be removed.
     StepEnded {
         /// Its task.
         task: TaskUuid,
@@ -44,11 +73,56 @@ pub enum Record {
         /// How.
         ending: Ending,
     },
+    /// The task's steps have ended, and what was wanted of its workspace was taken out. It is still to be removed.
+    TaskEnded {
+        /// The task.
+        task: TaskUuid,
+        /// How.
+        ending: Ending,
+        /// What went wrong that is no step's own failure; masked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+        /// What the next phase gets.
+        #[serde(default)]
+        inheritance: Inheritance,
+    },
+    /// The attempt at the job is over and nothing of it runs.
+    JobEnded {
+        /// The job's name.
+        job: String,
+        /// The attempt, from 1.
+        attempt: u32,
+        /// How.
+        ending: Ending,
+        /// What to tell a person; masked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+    },
     /// Nothing of the task is left.
     TaskClosed {
         /// The task.
         task: TaskUuid,
     },
+}
+
+fn first() -> u32 {
+    1
+}
+
+/// What a phase leaves to the one after it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Inheritance {
+    /// Nobody waits for its workspace, or nothing was done to it.
+    #[default]
+    Unchanged,
+    /// An empty workspace.
+    Nothing,
+    /// Its workspace, as an archive in this file.
+    Archive(PathBuf),
+    /// Its workspace is lost, for this reason; masked.
+    Lost(String),
 }
 
 /// Where a task is to be looked for.
@@ -89,7 +163,8 @@ mod tests {
 
     fn opened(task: &str) -> Record {
         let task = TaskUuid::new(task).unwrap();
-        Record::TaskOpened { task, backend: "process".into(), job: "build".into() }
+        let at = BootTime::default();
+        Record::TaskOpened { task, backend: "process".into(), job: "build".into(), attempt: 1, phase: 0, at }
     }
 
     fn on(engine: Option<&str>) -> Record {
@@ -112,6 +187,12 @@ mod tests {
         let records = [opened("t0"), on(Some("a")), opened("t1"), on(Some("b")), opened("t2"), on(None)];
         let engines: Vec<_> = open(&records).into_iter().map(|(_, engine)| engine).collect();
         assert_eq!(engines, [None, Some("a".to_owned()), Some("b".to_owned())]);
+    }
+
+    #[test]
+    fn a_record_of_an_earlier_version_is_of_a_first_attempt() {
+        let old = r#"{"record":"task_opened","task":"t1","backend":"process","job":"build"}"#;
+        assert_eq!(serde_json::from_str::<Record>(old).unwrap(), opened("t1"));
     }
 
     #[test]

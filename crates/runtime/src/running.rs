@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jobwright_backend::{Error, LogStream};
-use jobwright_model::{Cause, Ending, ExitStatus, FailurePolicy, Fault, Outcome, Step, StepExit};
+use jobwright_model::{Cause, Ending, ExitStatus, FailurePolicy, Step, StepExit};
 use tokio::task::JoinError;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -15,6 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::activity::Activity;
 use crate::limits;
+use crate::observer::ResumePoint;
 use crate::outage::insist;
 use crate::pump::Pump;
 use crate::shared::Shared;
@@ -36,8 +37,8 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Begins to watch `step`, whose log is `log`.
-    pub(crate) fn over(shared: &Arc<Shared>, step: &Arc<Step>, log: LogStream) -> Self {
+    /// Begins to watch `step`, whose log goes on at `resume` with `log`.
+    pub(crate) fn over(shared: &Arc<Shared>, step: &Arc<Step>, log: LogStream, resume: ResumePoint) -> Self {
         let activity = Arc::new(Activity::new());
         let cut = CancellationToken::new();
         let pump = Pump {
@@ -47,6 +48,8 @@ impl Watch {
             step: Arc::clone(step),
             task: shared.task.clone(),
             activity: Arc::clone(&activity),
+            resume,
+            withheld: shared.secrets_are_gone,
             patience: shared.limits.patience,
             cut: cut.clone(),
         };
@@ -97,9 +100,10 @@ impl Watched {
 }
 
 impl Running {
-    /// The step of `life`, which runs since just now.
-    pub(crate) fn new(life: StepLife, watch: Watch, started: Timestamp) -> Self {
-        Self { life, watch, started, since: Instant::now() }
+    /// The step of `life`, which runs since `started`: that is, for `ran` already.
+    pub(crate) fn new(life: StepLife, watch: Watch, started: Timestamp, ran: Duration) -> Self {
+        let now = Instant::now();
+        Self { life, watch, started, since: now.checked_sub(ran).unwrap_or(now) }
     }
 
     /// Watches the step to its end: its exit, a timeout, or the end of its scope.
@@ -112,8 +116,7 @@ impl Running {
             ending = timeouts(&shared, self.since, &self.watch.activity) => Watched::Stop(ending),
         };
         let ignored = self.life.step.failure_policy() == FailurePolicy::Ignore;
-        let result = self.conclude(watched).await;
-        StepResult { fails_workflow: result.fails_workflow && !ignored, ..result }
+        self.conclude(watched).await.unless(ignored)
     }
 
     /// Watches a step in the background: it has no timeouts of its own, ends at the latest when `workflow_over` says so, and
@@ -126,7 +129,7 @@ impl Running {
             exit = &mut self.watch.exit => Watched::of(exit),
             () = workflow_over.cancelled() => Watched::Stop(Ending::new(Cause::WorkflowEnded)),
         };
-        StepResult { fails_workflow: false, ..self.conclude(watched).await }
+        self.conclude(watched).await.unless(true)
     }
 
     async fn conclude(self, watched: Watched) -> StepResult {
@@ -140,21 +143,26 @@ impl Running {
     async fn exited(mut self, exit: StepExit) -> StepResult {
         let finished = Timestamp::now();
         let drained = self.drain().await;
+        let ending = self.judge(exit).timed(self.started, finished);
+        // Whoever finds the step removed must find here how it ended, and its output where it was told.
+        self.life.shared.observer.settled().await;
+        self.life.record_end(&ending);
         let destroyed = self.life.destroy().await;
         if !drained {
             self.end_log().await;
         }
-        let ending = self.judge(exit).timed(self.started, finished);
         self.report(ending, destroyed)
     }
 
     async fn stop(mut self, mut ending: Ending) -> StepResult {
+        self.life.record_stop(&ending);
         let destroyed = self.life.destroy().await;
         if let Ok(Ok(Ok(exit))) = timeout(LAST_WORD, &mut self.watch.exit).await {
             ending = ending.with_exit(&self.masked(exit));
         }
         self.end_log().await;
         let ending = ending.timed(self.started, Timestamp::now());
+        self.life.record_end(&ending);
         self.report(ending, destroyed)
     }
 
@@ -166,6 +174,7 @@ impl Running {
         let ending =
             Ending::new(cause).because(self.life.shared.mask(error)).timed(self.started, Timestamp::now());
         self.end_log().await;
+        self.life.record_end(&ending);
         self.report(ending, Ok(()))
     }
 
@@ -236,15 +245,16 @@ impl Running {
     fn report(self, ending: Ending, destroyed: Result<(), Error>) -> StepResult {
         let undestroyed = destroyed.err().map(|error| self.life.shared.mask(&error));
         let ending = match &undestroyed {
-            Some(error) if ending.succeeded() => ending.recast(Cause::Cleanup).because(error),
+            Some(error) if ending.succeeded() => {
+                let ending = ending.recast(Cause::Cleanup).because(error);
+                self.life.record_end(&ending);
+                ending
+            }
             _ => ending,
         };
-        self.life.end(&ending);
-        let infrastructure =
-            ending.outcome != Outcome::Cancelled && ending.cause.fault() == Fault::Infrastructure;
-        let own = || ending.evidence.clone().unwrap_or_else(|| ending.cause.as_str().replace('_', " "));
-        let error = undestroyed.or_else(|| infrastructure.then(own));
-        StepResult { fails_workflow: !ending.succeeded(), ending, error }
+        self.life.trace_end(&ending);
+        let result = StepResult::of(ending);
+        StepResult { error: undestroyed.or(result.error), ..result }
     }
 }
 

@@ -35,15 +35,22 @@ pub(crate) struct Shared {
     /// What came of bringing the files in, once that was tried.
     pub(crate) delivered: OnceCell<Result<(), Arc<Error>>>,
     pub(crate) journal: Option<Arc<Journal<Record>>>,
+    /// The values of the job's secrets are gone: nothing of its output can be masked, nothing that needs them can be started.
+    pub(crate) secrets_are_gone: bool,
 }
 
 impl Shared {
     /// Brings the files in, for the first step that asks; the others wait for that, and fail by it too.
     pub(crate) async fn deliver_files(&self) -> Result<(), Arc<Error>> {
         let deliver = async || match &self.files {
-            Some(files) => files.deliver(&*self.backend, &self.task).await.map_err(Arc::new),
+            Some(files) => {
+                files.deliver(&*self.backend, &self.task).await?;
+                let delivered = Record::FilesDelivered { task: self.task.clone() };
+                self.record(&delivered).map_err(|error| Error::Workspace(error.to_string()))
+            }
             None => Ok(()),
         };
+        let deliver = async || deliver().await.map_err(Arc::new);
         self.delivered.get_or_init(deliver).await.clone()
     }
 

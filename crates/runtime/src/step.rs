@@ -2,14 +2,16 @@
 //! `running.rs`; both end in a [`StepResult`].
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use jobwright_backend::{Error, LogPosition};
-use jobwright_model::{Cause, Ending, Outcome, Step};
+use jobwright_model::{Cause, Ending, Fault, Outcome, Step};
 
+use crate::clock::BootTime;
 use crate::environment;
 use crate::gate::{Situation, Verdict};
-use crate::observer::Trace;
+use crate::observer::{ResumePoint, Trace};
 use crate::progress::Forward;
 use crate::record::Record;
 use crate::running::{Running, Watch};
@@ -23,6 +25,22 @@ pub(crate) struct StepResult {
     pub(crate) fails_workflow: bool,
     /// What went wrong that is not the step's own failure: then the run itself has an error (woodpecker.md 8, item 44).
     pub(crate) error: Option<String>,
+}
+
+impl StepResult {
+    /// What the ending of a step that ran means for its workflow.
+    pub(crate) fn of(ending: Ending) -> Self {
+        let infrastructure =
+            ending.outcome != Outcome::Cancelled && ending.cause.fault() == Fault::Infrastructure;
+        let own = || ending.evidence.clone().unwrap_or_else(|| ending.cause.as_str().replace('_', " "));
+        let error = infrastructure.then(own);
+        Self { fails_workflow: !ending.succeeded(), ending, error }
+    }
+
+    /// The same for a step whose failure is not to count.
+    pub(crate) fn unless(self, ignored: bool) -> Self {
+        Self { fails_workflow: self.fails_workflow && !ignored, ..self }
+    }
 }
 
 /// What came of the attempt to start a step.
@@ -48,6 +66,9 @@ impl StepLife {
 
     /// Asks the gates, then starts the step. One that is not reached before the scope ends is never traced.
     pub(crate) async fn begin(self, failed_before: bool) -> Start {
+        if self.shared.secrets_are_gone {
+            return Start::Over(self.without_secrets());
+        }
         let not_run = |ending| Start::Over(StepResult { ending, fails_workflow: false, error: None });
         let verdict = tokio::select! {
             biased;
@@ -69,6 +90,13 @@ impl StepLife {
         }
     }
 
+    fn without_secrets(&self) -> StepResult {
+        let ending = Ending::new(Cause::StartFailure).because("the values of the job's secrets are gone");
+        self.record_end(&ending);
+        self.trace_end(&ending);
+        StepResult::of(ending)
+    }
+
     async fn ask_gates(&self, failed_before: bool) -> Verdict {
         for gate in &self.shared.gates {
             let verdict = gate.ask(Situation { step: &self.step, failed_before }).await;
@@ -88,7 +116,7 @@ impl StepLife {
             attempt = self.prepare_and_start() => attempt.map_err(|error| self.start_failure(&error)),
         };
         match attempt {
-            Ok(watch) => Start::Running(Box::new(Running::new(self, watch, started))),
+            Ok(watch) => Start::Running(Box::new(Running::new(self, watch, started, Duration::ZERO))),
             Err((ending, error)) => {
                 Start::Over(self.not_started(ending.timed(started, Timestamp::now()), error).await)
             }
@@ -106,11 +134,12 @@ impl StepLife {
         let progress = Forward { observer: &**observer, masker, step: &self.step };
         backend.prepare_step(&self.step, task, &progress).await?;
         self.shared.deliver_files().await?;
-        let intent = Record::StepStarting { task: task.clone(), step: self.step.uuid.clone() };
+        let (task_uuid, step) = (task.clone(), self.step.uuid.clone());
+        let intent = Record::StepStarting { task: task_uuid, step, at: BootTime::now() };
         self.shared.record(&intent).map_err(|error| Error::start(&self.step, error.to_string()))?;
         backend.start_step(&self.step, task).await?;
         let log = backend.tail_step(&self.step, task, LogPosition::START).await?;
-        Ok(Watch::over(&self.shared, &self.step, log))
+        Ok(Watch::over(&self.shared, &self.step, log, ResumePoint::default()))
     }
 
     /// The end of a step that does not run. It is removed, because an attempt that was broken off may have got half-way.
@@ -118,7 +147,8 @@ impl StepLife {
         if let Err(error) = self.destroy().await {
             self.notice(&format!("what a failed start left behind could not be removed yet: {error}"));
         }
-        self.end(&ending);
+        self.record_end(&ending);
+        self.trace_end(&ending);
         StepResult { ending, fails_workflow: true, error }
     }
 
@@ -132,12 +162,26 @@ impl StepLife {
         self.shared.notice(Some(&self.step), text);
     }
 
-    /// Journals and traces how the step ended.
-    pub(crate) fn end(&self, ending: &Ending) {
+    /// Journals that the step is about to be ended.
+    pub(crate) fn record_stop(&self, ending: &Ending) {
         let (task, step) = (self.shared.task.clone(), self.step.uuid.clone());
-        if let Err(error) = self.shared.record(&Record::StepEnded { task, step, ending: ending.clone() }) {
+        self.record(&Record::StepStopping { task, step, ending: ending.clone() });
+    }
+
+    /// Journals how the step ended.
+    pub(crate) fn record_end(&self, ending: &Ending) {
+        let (task, step) = (self.shared.task.clone(), self.step.uuid.clone());
+        self.record(&Record::StepEnded { task, step, ending: ending.clone() });
+    }
+
+    fn record(&self, record: &Record) {
+        if let Err(error) = self.shared.record(record) {
             tracing::warn!(step = %self.step.uuid, %error, "a step's end was not journaled");
         }
+    }
+
+    /// Traces how the step ended.
+    pub(crate) fn trace_end(&self, ending: &Ending) {
         self.shared.trace(&self.step, &Trace::Ended(ending.clone()));
     }
 }

@@ -11,6 +11,7 @@ use jobwright_redact::Masker;
 use tokio::sync::OnceCell;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::clock::BootTime;
 use crate::course::Course;
 use crate::gate::{Conditions, Gate};
 use crate::handover::{Heirs, Legacy, WorkspaceSource};
@@ -19,6 +20,7 @@ use crate::keeping::Keeping;
 use crate::limits::{Deadline, Limits};
 use crate::masking;
 use crate::observer::Observer;
+use crate::past::TaskPast;
 use crate::plan::Plan;
 use crate::record::Record;
 use crate::scope::Scope;
@@ -79,6 +81,10 @@ pub struct WorkflowRun {
     keeping: Option<Keeping>,
     journal: Option<Arc<Journal<Record>>>,
     slot: Option<Slot>,
+    attempt: u32,
+    phase: usize,
+    past: Option<TaskPast>,
+    secrets_are_gone: bool,
 }
 
 impl WorkflowRun {
@@ -103,6 +109,10 @@ impl WorkflowRun {
             keeping: None,
             journal: None,
             slot: None,
+            attempt: 1,
+            phase: 0,
+            past: None,
+            secrets_are_gone: false,
         }
     }
 
@@ -181,6 +191,24 @@ impl WorkflowRun {
         self
     }
 
+    /// As this phase, from 0, of this attempt, from 1, at its job.
+    pub(crate) fn place(mut self, attempt: u32, phase: usize) -> Self {
+        (self.attempt, self.phase) = (attempt, phase);
+        self
+    }
+
+    /// Going on with what an owner that died began.
+    pub(crate) fn resuming(mut self, past: Option<TaskPast>) -> Self {
+        self.past = past;
+        self
+    }
+
+    /// Without the values of its secrets: its output is withheld, and nothing more of it is started.
+    pub(crate) fn without_secrets(mut self, secrets_are_gone: bool) -> Self {
+        self.secrets_are_gone = secrets_are_gone;
+        self
+    }
+
     /// Within the time of a job, which ends its scope, in place of a total timeout of its own.
     pub(crate) fn deadline(mut self, deadline: Option<Deadline>) -> Self {
         self.deadline = deadline;
@@ -204,20 +232,27 @@ impl WorkflowRun {
             Ok(plan) => plan,
             Err(error) => return refuse(Cause::StartFailure, error.to_string()),
         };
+        let began = self.past.as_ref().map_or_else(BootTime::now, |past| past.at);
+        let task = self.past.as_ref().map_or(self.task, |past| past.task.clone());
         let opened = Record::TaskOpened {
-            task: self.task.clone(),
+            task: task.clone(),
             backend: self.backend.name().to_owned(),
             job: self.job,
+            attempt: self.attempt,
+            phase: self.phase,
+            at: began,
         };
-        if let Some(Err(error)) = self.journal.as_ref().map(|journal| journal.append(&opened)) {
+        let journal = self.journal.as_ref().filter(|_| self.past.is_none());
+        if let Some(Err(error)) = journal.map(|journal| journal.append(&opened)) {
             return refuse(Cause::Workspace, error.to_string());
         }
-        let own_deadline = Deadline::of(self.timeouts.total);
+        let own_deadline = Deadline::since(self.timeouts.total, began.elapsed());
         let strike = own_deadline.map(|deadline| deadline.strike(self.scope.clone()));
         let _strike = strike.map(|strike| AbortOnDropHandle::new(tokio::spawn(strike)));
+        let delivered_before = self.past.as_ref().filter(|past| past.delivered).map(|_| Ok(()));
         let shared = Shared {
             backend: self.backend,
-            task: self.task,
+            task,
             observer: self.observer,
             gates: self.gates,
             masker,
@@ -227,10 +262,15 @@ impl WorkflowRun {
             scope: self.scope,
             started: Timestamp::now(),
             files: self.files,
-            delivered: OnceCell::new(),
+            delivered: OnceCell::new_with(delivered_before),
             journal: self.journal,
+            secrets_are_gone: self.secrets_are_gone,
         };
-        Course::new(Arc::new(shared), &self.workflow).run(plan, self.keeping, heirs, self.slot).await
+        let mut course = Course::new(Arc::new(shared), &self.workflow);
+        if let Some(past) = self.past {
+            course = course.resuming(past.steps);
+        }
+        course.run(plan, self.keeping, heirs, self.slot).await
     }
 }
 

@@ -55,7 +55,7 @@ impl WorkflowResumer for Docker {
             Err(error) => return Err(engine.error("inspect the container", &error)),
         };
         if state.life() == Life::Before {
-            return Err(unknown());
+            return Err(Error::NotStarted(step.uuid.clone()));
         }
         self.inner.tasks.get(task).remember(&step.uuid, Container { phase: Phase::Started, ..found });
         Ok(())

@@ -23,6 +23,7 @@ use crate::place::{TaskPlace, TaskRecord, make_private_all};
 use crate::script::NETRC_VARIABLE;
 use crate::settings::ProcessSettings;
 use crate::shims::Shims;
+use crate::spare::Spares;
 use crate::start::{Ready, prepare};
 use crate::watch::Watcher;
 use crate::{destroy, discovery, environment, exit, tail};
@@ -39,6 +40,7 @@ pub struct ProcessBackend {
     settings: ProcessSettings,
     host_environment: BTreeMap<String, String>,
     shims: Shims,
+    spares: Spares,
     watcher: Watcher,
     /// Steps that were prepared and not destroyed, so that a second time is an error; with what was made ready, until they start.
     prepared: Mutex<HashMap<StepId, Option<Ready>>>,
@@ -56,6 +58,7 @@ impl ProcessBackend {
         let host_environment = environment::from_host(&settings.host_environment, settings.run_as.is_some());
         let shims = Shims::new(root.join("shims"), settings.shim.clone());
         Self {
+            spares: Spares::new(root.join("spare")),
             root,
             shared_work,
             settings,
@@ -149,6 +152,7 @@ impl Backend for ProcessBackend {
         make_private_all(&self.root)
             .map_err(|error| Error::io(format!("making {}", self.root.display()), error))?;
         self.shims.sweep();
+        self.spares.sweep();
         Ok(BackendInfo {
             platform: platform(),
             engine: format!("host processes under {}", program.display()),
@@ -158,8 +162,14 @@ impl Backend for ProcessBackend {
 
     async fn setup_workflow(&self, _workflow: &Workflow, task: &TaskUuid) -> Result<()> {
         let place = self.task(task);
-        place.create()?;
-        place.furnish(&self.plan(&place)?)
+        let record = self.plan(&place)?;
+        // A spare folder has a workspace and a home that others do not need.
+        if record == place.default_record() {
+            place.create(&self.spares)?;
+        } else {
+            place.create_anew()?;
+        }
+        place.furnish(&record)
     }
 
     async fn prepare_step(&self, step: &Step, task: &TaskUuid, _progress: &dyn Progress) -> Result<()> {
@@ -204,8 +214,9 @@ impl Backend for ProcessBackend {
         let place = self.task(task);
         let prefix = format!("{task}/");
         self.prepared().retain(|step, _| !step.as_str().starts_with(&prefix));
-        destroy::destroy_task(&self.shims, self.settings.grace(), &place, self.settings.run_as, &self.uids())
-            .await
+        let (grace, uids) = (self.settings.grace(), self.uids());
+        let spares = &self.spares;
+        destroy::destroy_task(&self.shims, grace, &place, self.settings.run_as, &uids, spares).await
     }
 
     async fn put(&self, task: &TaskUuid, path: &str, tar: TarStream) -> Result<()> {
@@ -226,19 +237,17 @@ impl Backend for ProcessBackend {
             return Ok(());
         }
         let tree = project.options().clone();
-        // The copy makes the directory itself; a workspace that holds something already is added to instead.
-        if let Err(error) = fs::remove_dir(&record.workspace) {
-            if error.kind() != std::io::ErrorKind::DirectoryNotEmpty {
-                return Err(Error::io("bringing the project into the workspace", error));
+        let into_empty = true;
+        let options = CopyOptions { tree, owner: record.owner(), into_empty, ..CopyOptions::default() };
+        match offload::copy_tree(project.root(), &record.workspace, &options).await {
+            // A workspace that holds something already is added to.
+            Err(jobwright_workspace::Error::DestinationExists { .. }) => {
+                let selection = Selection::Tree(options.tree);
+                let tar = pack(project.root(), &selection, &PackOptions::default()).await;
+                self.put(task, "", tar.map_err(workspace_error)?).await
             }
-            let tar = pack(project.root(), &Selection::Tree(tree), &PackOptions::default()).await;
-            return self.put(task, "", tar.map_err(workspace_error)?).await;
+            copied => copied.map(drop).map_err(workspace_error),
         }
-        let options = CopyOptions { tree, owner: record.owner(), ..CopyOptions::default() };
-        offload::copy_tree(project.root(), &record.workspace, &options)
-            .await
-            .map(drop)
-            .map_err(workspace_error)
     }
 
     async fn get(&self, task: &TaskUuid, paths: &[Glob]) -> Result<TarStream> {

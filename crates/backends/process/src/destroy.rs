@@ -17,6 +17,7 @@ use crate::leftovers;
 use crate::place::{StepPlace, TaskPlace, TaskRecord};
 use crate::run_as::{RunAsChoice, release_all_of};
 use crate::shims::{Shims, Whereabouts, does_not_answer};
+use crate::spare::Spares;
 
 /// From this length on, freeing an output takes the system long enough to do it elsewhere.
 const LARGE: u64 = 16 << 20;
@@ -77,6 +78,7 @@ pub(crate) async fn destroy_task(
     task: &TaskPlace,
     run_as: Option<RunAsChoice>,
     uids: &Path,
+    spares: &Spares,
 ) -> Result<()> {
     let record = task.record_or_default()?;
     let mut steps = task.steps()?;
@@ -85,7 +87,7 @@ pub(crate) async fn destroy_task(
     steps.extend(shims.steps_of(task).into_iter().filter(|step| !seen.contains(&step.uuid)));
     let ended = join_all(steps.iter().map(|step| destroy_step(shims, grace, step, &record))).await;
     ended.into_iter().collect::<Result<Vec<()>>>()?;
-    if was_never_filled(task, &record) {
+    if record == task.default_record() && spares.keep(task) {
         return Ok(());
     }
     if record.work != task.dir {
@@ -97,13 +99,6 @@ pub(crate) async fn destroy_task(
     };
     released.map_err(|error| Error::io(format!("giving back the user of task {}", task.task), error))?;
     remove_tree(&task.dir).await
-}
-
-/// Removes the folders of a task whose steps left nothing in them, which needs no search and no other thread. False when
-/// there is more to do; what was removed by then is not missed.
-fn was_never_filled(task: &TaskPlace, record: &TaskRecord) -> bool {
-    *record == task.default_record()
-        && [&record.workspace, &record.home(), &task.dir].iter().all(|dir| fs::remove_dir(dir).is_ok())
 }
 
 async fn remove_tree(path: &Path) -> Result<()> {

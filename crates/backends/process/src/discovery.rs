@@ -63,5 +63,10 @@ async fn look_up(shims: &Shims, place: &StepPlace) -> Result<Option<StepStatus>>
 /// Makes sure that the step was started and that its end is, or will be, known. Nothing else is needed to attach.
 pub(crate) async fn resume(shims: &Shims, place: &StepPlace, step: &Step, task: &TaskUuid) -> Result<()> {
     let is_known = look_up(shims, place).await?.is_some() || place.files.exit().exists();
-    if is_known { Ok(()) } else { Err(Error::unknown_step(step, task)) }
+    match is_known {
+        true => Ok(()),
+        // The first thing that a shim does for a step is to make its output.
+        false if !place.has_output() => Err(Error::NotStarted(step.uuid.clone())),
+        false => Err(Error::unknown_step(step, task)),
+    }
 }

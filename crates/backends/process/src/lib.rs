@@ -20,6 +20,7 @@ mod run_as;
 mod script;
 mod settings;
 mod shims;
+mod spare;
 mod start;
 mod tail;
 mod watch;

@@ -4,6 +4,7 @@
 //! STATE/process/
 //!   shims/PID-START/          one shim's directory, by the Jobwright process that started it
 //!   uids/UID                  whose a user id is
+//!   spare/                    folders of tasks that are over, for those that come (`spare.rs`)
 //!   tasks/TASK/task.json      only where something is not as below; written before it is made
 //!   tasks/TASK/workspace/     or the project itself, or elsewhere when steps run as another user
 //!   tasks/TASK/home/          likewise
@@ -27,6 +28,12 @@ use jobwright_shim::record::StepFiles;
 use jobwright_workspace::Owner;
 use serde::{Deserialize, Serialize};
 
+use crate::spare::Spares;
+
+/// Names in a task's folder.
+pub(crate) const HOME: &str = "home";
+pub(crate) const WORKSPACE: &str = "workspace";
+
 /// The first frame of an output is far smaller.
 const FIRST_FRAME: usize = 8 << 10;
 
@@ -43,7 +50,7 @@ pub(crate) struct TaskRecord {
 
 impl TaskRecord {
     pub(crate) fn home(&self) -> PathBuf {
-        self.work.join("home")
+        self.work.join(HOME)
     }
 
     pub(crate) fn script(&self, step: &StepUuid) -> PathBuf {
@@ -67,21 +74,32 @@ impl TaskPlace {
         Self { task: task.clone(), dir: root.join("tasks").join(task.as_str()) }
     }
 
-    /// Makes the folder; its name must be free.
-    pub(crate) fn create(&self) -> Result<()> {
+    /// Makes the folder; its name must be free. It may be a spare one, which has all that [`furnish`](Self::furnish) makes by default.
+    pub(crate) fn create(&self, spares: &Spares) -> Result<()> {
+        match spares.furnish(self) {
+            Ok(true) => Ok(()),
+            Ok(false) => self.create_anew(),
+            Err(error) => Err(self.not_made(error)),
+        }
+    }
+
+    /// The same with nothing in it.
+    pub(crate) fn create_anew(&self) -> Result<()> {
         let parent = self.dir.parent().expect("a task's folder lies in `tasks`");
         make_private_all(parent).map_err(|error| Error::io(format!("making {}", parent.display()), error))?;
-        match private().create(&self.dir) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                Err(Error::NameTaken(self.task.as_str().to_owned()))
-            }
-            other => other.map_err(|error| Error::io(format!("making {}", self.dir.display()), error)),
+        private().create(&self.dir).map_err(|error| self.not_made(error))
+    }
+
+    fn not_made(&self, error: io::Error) -> Error {
+        match error.kind() {
+            ErrorKind::AlreadyExists => Error::NameTaken(self.task.as_str().to_owned()),
+            _ => Error::io(format!("making {}", self.dir.display()), error),
         }
     }
 
     /// How a task is furnished when nothing is said.
     pub(crate) fn default_record(&self) -> TaskRecord {
-        TaskRecord { work: self.dir.clone(), workspace: self.dir.join("workspace"), owner: None }
+        TaskRecord { work: self.dir.clone(), workspace: self.dir.join(WORKSPACE), owner: None }
     }
 
     /// Notes what belongs to the task and makes it.
@@ -201,9 +219,9 @@ fn make_work(record: &TaskRecord, task: &Path) -> io::Result<()> {
         private().create(&record.work)?;
     }
     if record.workspace.starts_with(&record.work) {
-        private().create(&record.workspace)?;
+        make_unless_there(&record.workspace)?;
     }
-    private().create(record.home())?;
+    make_unless_there(&record.home())?;
     let Some(owner) = record.owner() else { return Ok(()) };
     std::os::unix::fs::chown(&record.work, None, Some(owner.gid))?;
     fs::set_permissions(&record.work, fs::Permissions::from_mode(0o750))?;
@@ -211,6 +229,14 @@ fn make_work(record: &TaskRecord, task: &Path) -> io::Result<()> {
         std::os::unix::fs::chown(dir, Some(owner.uid), Some(owner.gid))?;
     }
     Ok(())
+}
+
+/// A spare folder has it already.
+fn make_unless_there(path: &Path) -> io::Result<()> {
+    match private().create(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        other => other,
+    }
 }
 
 /// Makes a folder and those above it, for this user alone.

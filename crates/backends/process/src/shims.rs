@@ -195,14 +195,14 @@ fn living(links: &HashMap<String, Arc<Link>>, name: &str) -> Option<Arc<Link>> {
 }
 
 /// Number and start time: no two processes of one boot share both.
-fn own_name() -> String {
+pub(crate) fn own_name() -> String {
     let pid = std::process::id();
     let start = ProcessIdentity::of(pid).map_or(0, |process| process.start_time);
     format!("{pid}-{start}")
 }
 
 /// A process that lives may be about to start its shim. What is not one of our names counts as living: it is not ours.
-fn belongs_to_the_living(name: &str) -> bool {
+pub(crate) fn belongs_to_the_living(name: &str) -> bool {
     let Some((pid, start)) = name.split_once('-') else { return true };
     match (pid.parse::<u32>(), start.parse::<u64>()) {
         (Ok(pid), Ok(start)) => ProcessIdentity::of(pid).is_some_and(|process| process.start_time == start),

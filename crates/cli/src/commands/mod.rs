@@ -1,13 +1,17 @@
 //! The commands, one file each.
 
 mod artifacts;
+mod attach;
 mod backends;
 mod cache;
+mod cancel;
 mod clean;
 mod config;
+mod detach;
 mod dry_run;
 mod graph;
 mod import;
+mod ps;
 mod run;
 mod validate;
 mod workflow;
@@ -37,6 +41,9 @@ pub(crate) async fn execute(cli: Cli, settings: &Settings) -> Result<Exit, Failu
         Command::Backends(args) => backends::run(args, &state()?).await,
         Command::Cache { command } => cache::run(&command, &state()?),
         Command::Artifacts { command } => artifacts::run(&command, &state()?),
+        Command::Ps(args) => ps::run(&args, &state()?).await,
+        Command::Attach(args) => attach::run(args, &state()?).await,
+        Command::Cancel(args) => cancel::run(args, &state()?).await,
         Command::Clean(args) => clean::run(args, &state()?).await,
         Command::Config { command: ConfigCommand::Show(args) } => Ok(config::show(&args, settings)),
         Command::Completions { shell } => {

@@ -1,34 +1,84 @@
-//! `jobwright run`.
+//! `jobwright run`: a run from its beginning, or on from where its owner died.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use jobwright_engine::{Engine, EngineOptions, Spec};
+use jobwright_engine::{Engine, EngineOptions, RunReport, Spec};
 use jobwright_events::RunMode;
 use jobwright_journal::StateDir;
 use jobwright_model::RunId;
 use jobwright_runtime::Scope;
 
+use super::detach;
 use crate::args::RunArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::{backends, show, signals};
 
 pub(crate) async fn run(args: RunArgs, state: &StateDir) -> Result<Exit, Failure> {
+    let ours = detach::owned_by_us();
+    let id = ours.clone().or_else(|| args.resume.clone()).unwrap_or_else(RunId::generate);
+    if args.detach && ours.is_none() {
+        return detach::run(&id, state).await;
+    }
+    let scope = Scope::new();
+    let form = match ours {
+        Some(_) => {
+            detach::leave_session();
+            signals::watch_detached(&scope)?;
+            show::Form::Nothing
+        }
+        None => {
+            signals::watch(&scope)?;
+            show::Form::choose(args.json)
+        }
+    };
+    match args.resume {
+        Some(_) => resume(args, &id, form, &scope, state).await,
+        None => begin(args, &id, form, &scope, state).await,
+    }
+}
+
+async fn begin(
+    args: RunArgs,
+    id: &RunId,
+    form: show::Form,
+    scope: &Scope,
+    state: &StateDir,
+) -> Result<Exit, Failure> {
     let spec = spec(&args)?;
+    let in_place = args.in_place.then(|| absolute(&args.project)).transpose()?;
+    let engine = engine(args, in_place, state);
+    let run = engine.open(id)?;
+    let shown = show::follow(run.reader()?, form);
+    exit_of(run.execute(&spec, scope).await, shown).await
+}
+
+async fn resume(
+    args: RunArgs,
+    id: &RunId,
+    form: show::Form,
+    scope: &Scope,
+    state: &StateDir,
+) -> Result<Exit, Failure> {
+    let engine = engine(args, None, state);
+    let run = engine.reopen(id).await?;
+    let shown = show::follow(run.run().reader()?, form);
+    exit_of(run.execute(scope).await, shown).await
+}
+
+fn engine(args: RunArgs, in_place: Option<PathBuf>, state: &StateDir) -> Engine {
     let options = EngineOptions {
         backend: args.backend.filter(|name| !name.is_empty()),
         limit: args.limit,
         ..EngineOptions::default()
     };
     let mut settings = args.backends;
-    settings.process.in_place = args.in_place.then(|| absolute(&args.project)).transpose()?;
-    let engine = Engine::new(state.clone(), backends::registry(settings, state), options);
-    let scope = Scope::new();
-    signals::watch(&scope)?;
-    let run = engine.open(&RunId::generate())?;
-    let shown = show::follow(run.reader()?, show::Form::choose(args.json));
-    let report = run.execute(&spec, &scope).await;
+    settings.process.in_place = in_place;
+    Engine::new(state.clone(), backends::registry(settings, state), options)
+}
+
+async fn exit_of(report: RunReport, shown: show::Shown) -> Result<Exit, Failure> {
     shown.finish().await;
     match report.error {
         Some(error) => Err(error.into()),

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use globset::{Glob, GlobBuilder};
 use jobwright_pipeline::{Cache, CachePolicy, DEFAULT_WORKDIR, KeepWhen, Pipeline, PipelineJob};
 use jobwright_workspace::Globs;
+use serde::{Deserialize, Serialize};
 
 /// What one job takes and leaves.
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct JobFiles {
     pub(super) caches: Vec<JobCache>,
     pub(super) artifacts: Option<Leaving>,
@@ -19,7 +20,7 @@ pub(crate) struct JobFiles {
 }
 
 /// A cache of a job.
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct JobCache {
     /// The key with the variables' values. It may hold what has to be masked.
     pub(super) key: String,
@@ -30,14 +31,14 @@ pub(super) struct JobCache {
 }
 
 /// The artifacts of a job.
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Leaving {
     pub(super) paths: Paths,
     pub(super) when: KeepWhen,
 }
 
 /// A job whose artifacts another one gets.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Wanted {
     pub(super) job: String,
     /// It was named in `needs` and keeps artifacts when it passes: without them something is not as it was meant.
@@ -45,10 +46,23 @@ pub(super) struct Wanted {
 }
 
 /// Paths in the two forms in which backends and archives take them; none when nothing is left of them.
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(from = "Vec<String>", into = "Vec<String>")]
 pub(super) struct Paths {
     pub(super) globs: Vec<Glob>,
     pub(super) set: Option<Globs>,
+}
+
+impl From<Vec<String>> for Paths {
+    fn from(globs: Vec<String>) -> Self {
+        Self::of(globs.iter().map(String::as_str))
+    }
+}
+
+impl From<Paths> for Vec<String> {
+    fn from(paths: Paths) -> Self {
+        paths.globs.iter().map(|glob| glob.glob().to_owned()).collect()
+    }
 }
 
 /// What `jobs` take and leave: each with the number of phases that it was compiled to, and its variables that are no secrets.

@@ -98,7 +98,7 @@ mod tests {
                 exec: ExecKind::Concurrent,
                 stream: StreamKind::Stderr,
                 data: Bytes::from(data),
-                position: Some(1),
+                position: Some(OutputPosition::at(1)),
             },
         }
     }

@@ -11,16 +11,17 @@ use std::os::unix::fs::FileExt as _;
 use jobwright_model::RunId;
 
 use crate::event::{Event, EventKind};
+use crate::kinds::OutputPosition;
 use crate::wire::WireEvent;
 
 /// The file's name in a run's folder.
 pub const INDEX_FILE: &str = "events.idx";
 
 /// Format and version; another version is another text, and its index is made anew from the log.
-const MAGIC: &[u8; 8] = b"JWEVIDX1";
+const MAGIC: &[u8; 8] = b"JWEVIDX2";
 
 /// Bytes of a record, and of the header before the first.
-pub(crate) const RECORD: usize = 48;
+pub(crate) const RECORD: usize = 64;
 pub(crate) const HEADER: u64 = RECORD as u64;
 
 /// "No position is known" in a record.
@@ -48,7 +49,7 @@ pub(crate) struct Record {
     /// [`key`] of the names; 0 for none.
     pub(crate) job: u64,
     pub(crate) step: u64,
-    pub(crate) position: Option<u64>,
+    pub(crate) position: Option<OutputPosition>,
 }
 
 /// The header of a run's index.
@@ -122,23 +123,26 @@ impl Record {
         bytes[8..16].copy_from_slice(&self.offset.to_le_bytes());
         bytes[16..24].copy_from_slice(&self.job.to_le_bytes());
         bytes[24..32].copy_from_slice(&self.step.to_le_bytes());
-        bytes[32..40].copy_from_slice(&self.position.unwrap_or(NO_POSITION).to_le_bytes());
-        bytes[40..44].copy_from_slice(&self.length.to_le_bytes());
-        bytes[44] = self.kind as u8;
+        let position = self.position.unwrap_or(OutputPosition::at(NO_POSITION));
+        bytes[32..40].copy_from_slice(&position.from.to_le_bytes());
+        bytes[40..48].copy_from_slice(&position.skip_stdout.to_le_bytes());
+        bytes[48..56].copy_from_slice(&position.skip_stderr.to_le_bytes());
+        bytes[56..60].copy_from_slice(&self.length.to_le_bytes());
+        bytes[60] = self.kind as u8;
         bytes
     }
 
     pub(crate) fn from_bytes(bytes: &[u8; RECORD]) -> Self {
         let number = |at: usize| u64::from_le_bytes(std::array::from_fn(|byte| bytes[at + byte]));
-        let position = number(32);
+        let position = OutputPosition { from: number(32), skip_stdout: number(40), skip_stderr: number(48) };
         Self {
             seq: number(0),
             offset: number(8),
             job: number(16),
             step: number(24),
-            position: (position != NO_POSITION).then_some(position),
-            length: u32::from_le_bytes(std::array::from_fn(|byte| bytes[40 + byte])),
-            kind: match bytes[44] {
+            position: (position.from != NO_POSITION).then_some(position),
+            length: u32::from_le_bytes(std::array::from_fn(|byte| bytes[56 + byte])),
+            kind: match bytes[60] {
                 1 => LineKind::Output,
                 2 => LineKind::StepStarted,
                 3 => LineKind::RunFinished,
@@ -215,12 +219,14 @@ mod tests {
 
     fn record(seq: u64) -> Record {
         let (job, step) = (key("a"), key("b"));
-        Record { seq, offset: seq * 100, length: 100, kind: LineKind::Output, job, step, position: Some(seq) }
+        let position = Some(OutputPosition { from: seq, skip_stdout: 1, skip_stderr: 2 });
+        Record { seq, offset: seq * 100, length: 100, kind: LineKind::Output, job, step, position }
     }
 
     #[test]
     fn a_record_comes_back_as_it_went() {
-        for position in [None, Some(0), Some(7)] {
+        let skipping = OutputPosition { from: 7, skip_stdout: 8, skip_stderr: 9 };
+        for position in [None, Some(OutputPosition::default()), Some(skipping)] {
             for kind in [LineKind::Other, LineKind::Output, LineKind::StepStarted, LineKind::RunFinished] {
                 let record = Record { position, kind, ..record(3) };
                 assert_eq!(Record::from_bytes(&record.to_bytes()), record);

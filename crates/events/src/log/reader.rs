@@ -17,7 +17,7 @@ use tokio::task::spawn_blocking;
 
 use super::encode::read_envelope;
 use super::index::Index;
-use super::recover::{fits, inspect};
+use super::recover::{fits, inspect, last_line};
 use super::writer::Progress;
 use super::{INDEX_FILE, LOG_FILE, LogError, open_index};
 use crate::event::Event;
@@ -96,6 +96,27 @@ impl EventLogReader {
         let index = File::open(&index_path).map_err(LogError::io(&index_path, "open"))?;
         let log = OpenLog { path, lines, index: Index::File(index) };
         Ok(Self { log: Arc::new(log), live: Some(progress) })
+    }
+
+    /// The first event that is on the disk; none when nothing is.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn first(&self) -> Result<Option<WireLine>, LogError> {
+        Ok(self.log.read_block(0, None)?.lines.into_iter().next())
+    }
+
+    /// The last one that is on the disk now; none when nothing is.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn last(&self) -> Result<Option<WireLine>, LogError> {
+        let failed = |source| LogError::io(&self.log.path, "read")(source);
+        let length = self.log.lines.metadata().map_err(failed)?.len();
+        let Some((offset, line, _)) = last_line(&self.log.lines, length).map_err(failed)? else {
+            return Ok(None);
+        };
+        Ok(self.log.split(offset, Bytes::from(line))?.lines.pop())
     }
 
     /// The events after `after_seq` (0 for all) that are on the disk now.

@@ -10,6 +10,9 @@ use jiff::Timestamp;
 use jobwright_model::RunId;
 
 use super::index::{Index, LineKind, Record, key};
+use crate::event::Event;
+use crate::kinds::OutputPosition;
+use crate::told::Told;
 use crate::wire::WireEvent;
 
 /// How many records are read at a time.
@@ -27,6 +30,8 @@ pub struct Recovered {
     pub finished: bool,
     /// Bytes of an incomplete last line that were cut; 0 but after a crash.
     pub torn_bytes: u64,
+    /// What it tells beside output.
+    pub told: Told,
     positions: HashMap<(u64, u64), ResumePosition>,
 }
 
@@ -35,8 +40,8 @@ pub struct Recovered {
 pub enum ResumePosition {
     /// Nothing of it is in the log.
     Start,
-    /// It is in the log up to this raw log position of its backend.
-    At(u64),
+    /// It is in the log up to here.
+    At(OutputPosition),
     /// Some of it is in the log and nobody knows up to where: it came without a position, or the index was lost.
     Unknown,
 }
@@ -48,6 +53,7 @@ impl Recovered {
             last_time: Timestamp::UNIX_EPOCH,
             finished: false,
             torn_bytes: 0,
+            told: Told::default(),
             positions: HashMap::new(),
         }
     }
@@ -101,7 +107,7 @@ pub(crate) fn inspect(lines: &File, index: Option<&File>, run_id: &RunId) -> io:
 }
 
 impl Found {
-    /// Adds where each step's output goes on. Reads the whole index, and looks at it whole too: when its records do not join
+    /// Adds what is told, and where each step's output goes on. Reads the whole index, and looks at it whole too: when its records do not join
     /// without a gap, it is made anew.
     pub(crate) fn read_positions(&mut self, lines: &File, index: &File) -> io::Result<()> {
         if let FoundIndex::Good(count) = self.index {
@@ -112,15 +118,34 @@ impl Found {
                 if records.is_empty() || !join(&records, end) {
                     self.index = FoundIndex::Rebuilt(scan(lines, 0, self.lines_end)?);
                     self.recovered.positions.clear();
+                    self.recovered.told = Told::default();
                     break;
                 }
-                records.iter().for_each(|record| note(&mut self.recovered.positions, record));
+                self.recovered.note_all(lines, &records)?;
                 at += records.len() as u64;
                 end = records.last().map_or(end, Record::end);
             }
         }
         if let FoundIndex::Rebuilt(records) = &self.index {
-            records.iter().for_each(|record| note(&mut self.recovered.positions, record));
+            self.recovered.note_all(lines, records)?;
+        }
+        Ok(())
+    }
+}
+
+impl Recovered {
+    /// Notes what some lines tell. Those of a step's output are not read.
+    fn note_all(&mut self, lines: &File, records: &[Record]) -> io::Result<()> {
+        for record in records {
+            note(&mut self.positions, record);
+            if record.kind == LineKind::Output && record.job != 0 {
+                continue;
+            }
+            let mut line = vec![0; record.length as usize];
+            lines.read_exact_at(&mut line, record.offset)?;
+            let event =
+                serde_json::from_slice::<WireEvent>(&line).ok().and_then(|wire| Event::try_from(wire).ok());
+            event.iter().for_each(|event| self.told.add(&event.kind));
         }
         Ok(())
     }
@@ -150,7 +175,7 @@ fn note(positions: &mut HashMap<(u64, u64), ResumePosition>, record: &Record) {
 
 /// The last line that is whole and an event, with its offset: lines that are not are part of the torn tail (a power cut leaves
 /// zeros).
-fn last_line(lines: &File, length: u64) -> io::Result<Option<(u64, Vec<u8>, WireEvent)>> {
+pub(crate) fn last_line(lines: &File, length: u64) -> io::Result<Option<(u64, Vec<u8>, WireEvent)>> {
     let mut end = length;
     while let Some(line_end) = last_line_feed(lines, end)?.map(|at| at + 1) {
         let start = last_line_feed(lines, line_end - 1)?.map_or(0, |at| at + 1);

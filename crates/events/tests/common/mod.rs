@@ -11,7 +11,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use jobwright_events::{
-    Bus, Event, EventKind, EventLog, ExecKind, LogError, LogOptions, OutputPiece, Sink, StreamKind, WireLine,
+    Bus, Event, EventKind, EventLog, ExecKind, LogError, LogOptions, OutputPiece, OutputPosition, Sink,
+    StreamKind, WireLine,
 };
 use jobwright_model::{Cause, Ending, RunId};
 
@@ -27,7 +28,7 @@ pub(crate) fn output(job: &str, data: impl Into<Bytes>, position: Option<u64>) -
         exec: ExecKind::Concurrent,
         stream: StreamKind::Stdout,
         data: data.into(),
-        position,
+        position: position.map(OutputPosition::at),
     }
 }
 

@@ -10,10 +10,10 @@ use std::num::NonZeroUsize;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode};
+use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::beneath::Beneath;
+use crate::beneath::{Beneath, names_in};
 use crate::tree::{Listing, Project, RuleProblem, Skipped, TreeOptions};
 use crate::{Error, Owner, Result, remove_tree};
 use transfer::{Trees, transfer};
@@ -25,6 +25,8 @@ pub struct CopyOptions {
     pub tree: TreeOptions,
     /// Whom everything in the copy, and the copy's root, is given to. Default: whoever copies.
     pub owner: Option<Owner>,
+    /// Whether the destination may be there, as an empty directory, which then becomes the copy's root.
+    pub into_empty: bool,
     /// How many threads copy. Default: one for a small tree, else two: more do not help one disk.
     pub threads: Option<NonZeroUsize>,
 }
@@ -50,7 +52,7 @@ pub struct CopyReport {
     pub rule_problems: Vec<RuleProblem>,
 }
 
-/// Copies the tree at `source` to `dest`, which must not exist and whose parent must.
+/// Copies the tree at `source` to `dest`, which must not exist (but see [`CopyOptions::into_empty`]) and whose parent must.
 ///
 /// Kept: contents, permission bits, modification times of files, directories and symlinks (to the nanosecond), symlinks as they are (dangling and
 /// absolute ones too), holes, and hard links between files that are both in the copy. Not kept: set-user-id and set-group-id bits, which would
@@ -69,11 +71,23 @@ pub fn copy_tree(source: &Path, dest: &Path, options: &CopyOptions) -> Result<Co
     refuse_dest_inside_source(source, dest, &project)?;
     // The tree is listed before the destination is made: a source that cannot be read leaves nothing behind.
     let listing = project.list()?;
-    rustix::fs::mkdirat(CWD, dest, Mode::RWXU).map_err(|errno| match errno {
-        Errno::EXIST => Error::DestinationExists { path: dest.to_path_buf() },
-        errno => Error::writing(dest, errno),
-    })?;
+    match rustix::fs::mkdirat(CWD, dest, Mode::RWXU) {
+        Err(Errno::EXIST) if options.into_empty && is_empty(dest)? => {}
+        Err(Errno::EXIST) => return Err(Error::DestinationExists { path: dest.to_path_buf() }),
+        made => made.map_err(|errno| Error::writing(dest, errno))?,
+    }
     copy_listed(source, dest, listing, options).map_err(|cause| take_back(dest, cause))
+}
+
+/// Whether `path` is an empty directory and no link to one.
+fn is_empty(path: &Path) -> Result<bool> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let unreadable = |errno| Error::reading(path, errno);
+    match rustix::fs::openat(CWD, path, flags, Mode::empty()) {
+        Ok(directory) => Ok(names_in(&directory).map_err(unreadable)?.is_empty()),
+        Err(Errno::NOTDIR | Errno::LOOP) => Ok(false),
+        Err(errno) => Err(unreadable(errno)),
+    }
 }
 
 fn copy_listed(source: &Path, dest: &Path, listing: Listing, options: &CopyOptions) -> Result<CopyReport> {

@@ -152,7 +152,8 @@ async fn resuming_what_is_not_there_is_an_error_and_makes_nothing(trial: &Trial<
     let later = trial.restarted(&task).await;
     for step in [&never, &mistaken] {
         let unknown = |error: &Error| matches!(error, Error::UnknownStep { .. });
-        refused("resuming it", resumer(&later)?.resume_step(step, &later.uuid).await, unknown)?;
+        let not_there = |error: &Error| matches!(error, Error::UnknownStep { .. } | Error::NotStarted(_));
+        refused("resuming it", resumer(&later)?.resume_step(step, &later.uuid).await, not_there)?;
         refused("waiting for it", later.wait(step).await, unknown)?;
     }
     Ok(())
