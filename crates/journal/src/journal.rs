@@ -157,12 +157,16 @@ impl<R: Serialize + DeserializeOwned> Journal<R> {
     /// Writes a line and answers where it ends.
     fn write(&self, line: &Line<impl Serialize>) -> Result<u64, JournalError> {
         let line = format::encode(line).map_err(JournalError::Record)?;
+        #[cfg(debug_assertions)]
+        crate::fail::moment(&line, "before");
         // A panic while the lock was held leaves at worst a torn record behind the end, which the next write covers.
         let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = tail.make_room(line.len() as u64) {
             tracing::warn!(journal = %self.path.display(), %error, "the journal is written into its reserve");
         }
         tail.append(&line).map_err(|source| self.failed(source))?;
+        #[cfg(debug_assertions)]
+        crate::fail::moment(&line, "after");
         Ok(tail.end())
     }
 

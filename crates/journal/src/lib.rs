@@ -4,6 +4,8 @@
 //! Not here: what the records mean. A journal is generic over its record; `runtime` and whoever else keeps one say what is
 //! in it. Not for output or events either: the event log shows, the journal decides.
 
+#[cfg(debug_assertions)]
+mod fail;
 mod format;
 mod identity;
 mod journal;

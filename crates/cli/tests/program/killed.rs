@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::support::{Bench, IMAGE, docker};
 
 /// Some time below `longest`.
-fn some_time(longest: Duration) -> Duration {
+pub(crate) fn some_time(longest: Duration) -> Duration {
     let share = RandomState::new().hash_one(0) % 1000;
     longest * u32::try_from(share).unwrap_or(0) / 1000
 }

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that meets an error fails")]
 
+mod adopting;
 mod answers;
 mod bad_input;
 mod cleaning;

@@ -85,7 +85,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{ExecKind, StreamKind};
+    use crate::{ExecKind, OutputPosition, StreamKind};
 
     fn event(data: Vec<u8>, job: Option<Name>, step: Option<Name>) -> Event {
         Event {
