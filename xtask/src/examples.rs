@@ -1,5 +1,5 @@
-//! Runs every example of `examples/` with the real program, and this repository's own pipeline file through
-//! the check of files. Not for what the examples show.
+//! Runs every example of `examples/` with the real program (those of single keys: `reference`), and this repository's own pipeline file
+//! through the check of files. Not for what the examples show.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use crate::reference;
 use crate::repository;
 use crate::test::Setting;
 use crate::test::processes;
@@ -71,6 +72,7 @@ pub(crate) fn run(setting: &Setting) -> Tally {
             Err(error) => tally.failed.push(format!("{name}: {error:#}")),
         }
     }
+    tally.add(reference::run_examples(setting));
     match own_file(setting) {
         Ok(()) => tally.passed += 1,
         Err(error) => tally.failed.push(format!(".jobwright.yaml of this repository: {error:#}")),
@@ -82,7 +84,11 @@ fn lacking(example: &Example, setting: &Setting) -> Option<String> {
     if let Some(program) = example.programs.iter().find(|program| find_program(program).is_none()) {
         return Some(format!("{program} is not installed"));
     }
-    let needs_image = example.backend == "docker";
+    lacks_docker(example.backend == "docker", setting)
+}
+
+/// What an example lacks here that has images or none.
+pub(crate) fn lacks_docker(needs_image: bool, setting: &Setting) -> Option<String> {
     let has = |name: &str| setting.environment.iter().any(|(known, _)| known == name);
     (needs_image && !(has("JOBWRIGHT_TEST_DOCKER_HOST") && has("JOBWRIGHT_TEST_IMAGE")))
         .then(|| "no Docker engine with the base image (--provision brings both)".to_owned())
@@ -117,7 +123,8 @@ fn own_file(setting: &Setting) -> Result<()> {
     if status.success() { Ok(()) } else { bail!("`jobwright validate` ended with {status}") }
 }
 
-fn jobwright(setting: &Setting, place: &Path) -> Result<Command> {
+/// The program that was built, with the state directory in `place`.
+pub(crate) fn jobwright(setting: &Setting, place: &Path) -> Result<Command> {
     let program = repository::target().join("debug/jobwright");
     if !program.is_file() {
         bail!("{} is not built", program.display());
@@ -132,10 +139,12 @@ fn unlisted() -> Vec<PathBuf> {
     let sources = repository::sources("examples", &["yaml", "yml"]).unwrap_or_default();
     let listed =
         |path: &Path| EXAMPLES.iter().any(|e| path == Path::new("examples").join(e.folder).join(e.file));
-    sources.into_iter().map(|source| source.path).filter(|path| !listed(path)).collect()
+    let known = |path: &Path| listed(path) || reference::is_of_a_key(path);
+    sources.into_iter().map(|source| source.path).filter(|path| !known(path)).collect()
 }
 
-fn copy(from: &Path, to: &Path) -> Result<()> {
+/// Copies a folder.
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
     let mut command = Command::new("cp");
     command.arg("-a").arg(from).arg(to);
     processes::output(&mut command, LIMIT).with_context(|| format!("failed to copy {}", from.display()))?;

@@ -6,6 +6,7 @@ mod examples;
 mod interfaces;
 mod layers;
 mod readme;
+mod reference;
 mod repository;
 mod schema;
 mod test;
@@ -28,6 +29,8 @@ enum Command {
     Layers,
     /// Writes the JSON schema of pipeline files.
     Schema(schema::Options),
+    /// Writes the reference of the pipeline file's keys.
+    Reference(reference::Options),
     /// Measures what is promised of speed, against bare loops in the same run.
     Bench(bench::Options),
 }
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         Command::Interfaces(options) => interfaces::run(&options),
         Command::Layers => layers::run(),
         Command::Schema(options) => schema::run(&options),
+        Command::Reference(options) => reference::run(&options),
         Command::Bench(options) => bench::run(&options),
     };
     match outcome {

@@ -42,7 +42,7 @@ pub use job::{Concurrency, EnvFile, HostCommands, Network, PipelineJob, Ready, R
 pub use keys::{
     ALLOW_FAILURE_KEYS, ARTIFACTS_KEYS, CACHE_KEYS, CONCURRENCY_KEYS, Form, HOOK_KEYS, JOB_KEYS, Key,
     MATRIX_KEYS, NETWORK_KEYS, PIPELINE_KEYS, READY_KEYS, REMOTE_KEYS, RESOURCES_KEYS, RETRY_KEYS,
-    SECRET_KEYS, SERVICE_KEYS, Support, nearest,
+    SECRET_KEYS, SERVICE_KEYS, Support, TABLES, Table, nearest,
 };
 pub use load::{LoadError, Loader};
 pub use pipeline::{Pipeline, Secret};

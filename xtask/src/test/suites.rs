@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::cargo_output::Reader;
 use super::summary::Tally;
 use super::{Setting, fuzz, leftovers, processes};
-use crate::{checklist, examples, interfaces, layers, readme, repository};
+use crate::{checklist, examples, interfaces, layers, readme, reference, repository};
 
 /// A named part of the test run.
 pub(crate) struct Suite {
@@ -19,11 +19,12 @@ pub(crate) struct Suite {
 }
 
 /// All of them.
-pub(crate) const ALL: [Suite; 13] = [
+pub(crate) const ALL: [Suite; 14] = [
     Suite { name: "fmt", run: fmt },
     Suite { name: "layers", run: |_| layers::run().into() },
     Suite { name: "checklist", run: |_| checklist::check().into() },
     Suite { name: "interfaces", run: |_| interfaces::check().into() },
+    Suite { name: "reference", run: |_| reference::check().into() },
     Suite { name: "deny", run: deny },
     Suite { name: "clippy", run: clippy },
     Suite { name: "rustdoc", run: rustdoc },
@@ -81,10 +82,7 @@ fn deny(_: &Setting) -> Tally {
         return Tally::skipped("cargo-deny is not installed (`cargo install cargo-deny --locked`)");
     }
     let mut tally = passes(&mut cargo(&["deny", "check", "licenses", "bans", "sources"]), BUILD_LIMIT);
-    let advisories = advisories();
-    tally.passed += advisories.passed;
-    tally.failed.extend(advisories.failed);
-    tally.skipped.extend(advisories.skipped);
+    tally.add(advisories());
     tally
 }
 

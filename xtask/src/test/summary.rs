@@ -26,6 +26,14 @@ impl Tally {
         Self { failed: vec![why.into()], ..Self::default() }
     }
 
+    /// Counts what came of another part too.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed.extend(other.failed);
+        self.skipped.extend(other.skipped);
+        self.flaky.extend(other.flaky);
+    }
+
     /// One check that was not made.
     pub(crate) fn skipped(why: impl Into<String>) -> Self {
         Self { skipped: vec![why.into()], ..Self::default() }
