@@ -1,6 +1,8 @@
 //! Files of other systems in our language: GitLab's and Woodpecker's are read, what they mean is said in our keys, and what cannot be
 //! said is listed. Not for running anything, and not for the rules of our own language: the result is checked like any person's file.
 
+#[cfg(test)]
+mod book;
 mod conditions;
 mod document;
 mod duration;

@@ -15,7 +15,7 @@ use crate::text::shown;
 use crate::yaml::{Entry, Value};
 
 /// Keys that are read, here or by whoever calls.
-const KNOWN: [&str; 27] = [
+pub(in crate::import) const KNOWN: [&str; 27] = [
     "stage",
     "image",
     "script",

@@ -5,7 +5,7 @@
 mod containers;
 mod expression;
 mod files;
-mod job;
+pub(super) mod job;
 mod kept;
 mod matrix;
 mod resolve;
@@ -34,7 +34,7 @@ const MOST_MERGED: usize = 1_000_000;
 const MOST_JOBS: usize = 20_000;
 
 /// Keys of the file that are no jobs.
-const GLOBAL: [&str; 12] = [
+pub(super) const GLOBAL: [&str; 12] = [
     "default",
     "include",
     "stages",

@@ -4,9 +4,9 @@
 
 mod environment;
 mod matrix;
-mod step;
-mod when;
-mod workflow;
+pub(super) mod step;
+pub(super) mod when;
+pub(super) mod workflow;
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;

@@ -9,7 +9,7 @@ use crate::import::node::{commands, flag, get, names_in, note_others, scalar, te
 use crate::text::shown;
 use crate::yaml::Entry;
 
-const KNOWN: [&str; 15] = [
+pub(in crate::import) const KNOWN: [&str; 15] = [
     "name",
     "image",
     "commands",

@@ -30,7 +30,7 @@ pub(super) fn read(keys: &[Entry], variant: &Variant, notes: &mut Notes) -> (Con
     (if filters.is_empty() { Condition::Always } else { any }, Some(when.key_span))
 }
 
-const KNOWN: [&str; 12] = [
+pub(in crate::import) const KNOWN: [&str; 12] = [
     "event", "branch", "ref", "repo", "platform", "instance", "cron", "path", "status", "matrix", "evaluate",
     "local",
 ];

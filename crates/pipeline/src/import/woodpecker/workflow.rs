@@ -29,7 +29,7 @@ pub(super) struct Container {
     pub(super) span: Span,
 }
 
-const KNOWN: [&str; 10] = [
+pub(in crate::import) const KNOWN: [&str; 10] = [
     "when",
     "workspace",
     "steps",
