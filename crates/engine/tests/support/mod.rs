@@ -14,6 +14,7 @@ use jobwright_engine::{
 use jobwright_events::{Bus, Event, EventKind, RunMode, Sink, StreamKind, WireEvent};
 use jobwright_model::{Cause, Ending, ExitStatus, RunId, StepExit};
 use jobwright_runtime::{Scope, Slot};
+use tokio::time::Instant;
 
 /// What a job of the table does: how long it takes, and how long to clean up after that; what it prints, with which code it exits, and in
 /// how many attempts before it passes; always, when that is 0.
@@ -33,12 +34,30 @@ pub(crate) struct Scripted {
     running: AtomicUsize,
     pub(crate) most: AtomicUsize,
     pub(crate) order: Mutex<Vec<String>>,
+    /// From when to when each ran, attempts taken together.
+    spans: Mutex<BTreeMap<String, (Instant, Instant)>>,
 }
 
 impl Scripted {
     pub(crate) fn new<const N: usize>(acts: [(&str, Act); N]) -> Arc<Self> {
-        let acts = acts.into_iter().map(|(name, act)| (name.to_owned(), act)).collect();
+        Self::of(acts.into_iter().map(|(name, act)| (name.to_owned(), act)).collect())
+    }
+
+    pub(crate) fn of(acts: BTreeMap<String, Act>) -> Arc<Self> {
         Arc::new(Self { acts, ..Self::default() })
+    }
+
+    /// From when to when each job ran, in milliseconds since the first one began.
+    pub(crate) fn spans(&self) -> BTreeMap<String, (u64, u64)> {
+        let spans = self.spans.lock().unwrap();
+        let Some(zero) = spans.values().map(|(from, _)| *from).min() else { return BTreeMap::new() };
+        let since = |at: Instant| u64::try_from((at - zero).as_millis()).unwrap();
+        spans.iter().map(|(name, (from, to))| (name.clone(), (since(*from), since(*to)))).collect()
+    }
+
+    fn note_span(&self, job: &str, from: Instant) {
+        let now = Instant::now();
+        self.spans.lock().unwrap().entry(job.to_owned()).or_insert((from, now)).1 = now;
     }
 }
 
@@ -54,6 +73,7 @@ pub(crate) fn takes(milliseconds: u64) -> Act {
 impl JobExecutor for Scripted {
     async fn execute(&self, job: &PreparedJob, output: &JobOutput, scope: &Scope, slot: Slot) -> JobOutcome {
         let act = self.acts.get(&*job.name).cloned().unwrap_or_default();
+        let begun = Instant::now();
         self.order.lock().unwrap().push(job.name.to_string());
         let attempt = output.attempt() as usize;
         self.most.fetch_max(self.running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
@@ -65,6 +85,7 @@ impl JobExecutor for Scripted {
             cause = scope.cancelled() => Some(cause),
         };
         self.running.fetch_sub(1, Ordering::SeqCst);
+        self.note_span(&job.name, begun);
         drop(slot);
         tokio::time::sleep(act.cleans).await;
         let code = if act.fails > 0 && attempt > act.fails { 0 } else { act.exits };
