@@ -1,8 +1,10 @@
 //! Which jobs a run takes, and the stream of a run that takes none (local-ci.md 2.4).
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+
 mod support;
 
-use jobwright_engine::Spec;
+use jobwright_engine::{PrepareError, Spec, find_config};
 use support::{Play, Scripted};
 
 const TEXT: &str = "
@@ -25,6 +27,25 @@ async fn named_jobs_and_stages_are_taken_in_the_files_order_and_jobs_win() {
     assert_eq!(order(Spec { stages: jobs(&["build", "test"]), ..Spec::default() }).await, ["c", "a", "b"]);
     let both = Spec { job_names: jobs(&["b"]), stages: jobs(&["test"]), ..Spec::default() };
     assert_eq!(order(both).await, ["b"]);
+}
+
+// covers: local-ci 92
+#[test]
+fn the_usual_file_is_taken_without_asking_else_the_only_one_there_is() {
+    let project = tempfile::tempdir().unwrap();
+    let found = |file: &str| {
+        std::fs::write(project.path().join(file), "").unwrap();
+        match find_config(project.path()) {
+            Ok(path) => path.file_name().unwrap().to_string_lossy().into_owned(),
+            Err(error) => error.to_string(),
+        }
+    };
+    assert!(matches!(find_config(project.path()), Err(PrepareError::NoConfig(_))));
+    assert_eq!(found("deploy-local-ci.yml"), "deploy-local-ci.yml");
+    let several = found("build.local-ci.yaml");
+    assert!(several.contains("build.local-ci.yaml") && several.contains("deploy-local-ci.yml"), "{several}");
+    assert_eq!(found(".local-ci.yaml"), ".local-ci.yaml");
+    assert_eq!(found(".jobwright.yaml"), ".jobwright.yaml");
 }
 
 // covers: local-ci 30, 60, 61, 62

@@ -210,13 +210,10 @@ impl JobRun {
     }
 
     async fn run_phases(&mut self, phases: Vec<Phase>) -> JobReport {
-        let deadline = Deadline::since(self.job.timeouts.total, self.past.began().elapsed());
-        let work = self.scope.child();
-        let strike = deadline.map(|deadline| deadline.strike(work.clone()));
-        let _strike = strike.map(|strike| AbortOnDropHandle::new(tokio::spawn(strike)));
+        let mut strike = None;
         let mut course = JobCourse {
-            work,
-            deadline,
+            work: self.scope.child(),
+            deadline: None,
             limit: None,
             files: self.files.clone(),
             lost: None,
@@ -233,15 +230,28 @@ impl JobRun {
                 let heirs = self.heirs(&phases, course.ending.is_none());
                 let slot = if phases.is_empty() { self.slot.take() } else { None };
                 course.limit = self.phase_limits.get(&place).copied();
+                if course.limit.is_none() && course.deadline.is_none() {
+                    strike = self.begin_the_jobs_time(place, &mut course);
+                }
                 let past = self.open_past(&phase, past, &mut course).await;
                 if let Some(past) = past {
                     self.run_phase(phase, past, heirs, slot, &mut course).await;
                 }
             }
         }
+        drop(strike);
         let error = course.reports.iter().find_map(|report| report.error.clone());
         let ending = course.ending.unwrap_or_else(|| Ending::new(Cause::Success));
         JobReport { ending, error, phases: course.reports }
+    }
+
+    /// The job's time begins with its first phase that has no time of its own: commands on the host that stand before it are no part of
+    /// what the timeout covers (local-ci.md 2.5).
+    fn begin_the_jobs_time(&self, place: usize, course: &mut JobCourse) -> Option<AbortOnDropHandle<()>> {
+        let began = self.past.phase_began(place);
+        course.deadline = Deadline::since(self.job.timeouts.total, began.elapsed());
+        let strike = course.deadline?.strike(course.work.clone());
+        Some(AbortOnDropHandle::new(tokio::spawn(strike)))
     }
 
     /// Who wants the workspace of the phase before `later`.

@@ -128,9 +128,9 @@ impl Past {
 }
 
 impl AttemptPast {
-    /// When its first task was opened.
-    pub(crate) fn began(&self) -> BootTime {
-        self.tasks.first().map(|task| task.at).unwrap_or_default()
+    /// When the first task of `phase`, or of one behind it, was opened.
+    pub(crate) fn phase_began(&self, phase: usize) -> BootTime {
+        self.tasks.iter().find(|task| task.phase >= phase).map(|task| task.at).unwrap_or_default()
     }
 
     /// The task that a phase had last: one before it was given back, with nothing of it done.

@@ -68,6 +68,7 @@ mod tests {
         assert_eq!((code, output.as_str()), (0, "+ false && echo never\n+ echo after\nafter\n"));
     }
 
+    // covers: local-ci 125
     #[test]
     fn comments_background_and_here_documents_stay_within_their_command() {
         let (code, output) =

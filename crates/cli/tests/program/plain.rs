@@ -96,6 +96,7 @@ fn colours_can_be_asked_for_and_no_color_is_heeded_unless_they_are() {
     assert!(coloured(true, &["--color", "always", "run"]));
 }
 
+// covers: local-ci 112 (bytes)
 #[test]
 fn what_a_job_prints_comes_out_byte_by_byte() {
     let bench = Bench::with("stages: [a]\nx: {stage: a, script: [cat bytes]}\n");

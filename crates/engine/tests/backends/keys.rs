@@ -15,19 +15,20 @@ use crate::engines::{self, IMAGE};
 use crate::world::{Site, World};
 
 /// A project over one backend or several, the first preferred.
-struct Project {
+pub(crate) struct Project {
     worlds: Vec<World>,
     dir: tempfile::TempDir,
+    given: Vec<(String, String)>,
 }
 
-struct Told {
-    report: RunReport,
-    events: Vec<WireEvent>,
+pub(crate) struct Told {
+    pub(crate) report: RunReport,
+    pub(crate) events: Vec<WireEvent>,
 }
 
 impl Project {
     /// `DIR` in the jobs is a directory that all attempts see, on host processes.
-    async fn new(sites: &[&Site], jobs: &str) -> Self {
+    pub(crate) async fn new(sites: &[&Site], jobs: &str) -> Self {
         let mut worlds = Vec::new();
         for site in sites {
             worlds.push(World::open(site).await);
@@ -38,14 +39,19 @@ impl Project {
         let (name, value) = worlds[0].mark.variable();
         let text = format!("stages: [build, test]\nvariables: {{{name}: \"{value}\"}}\n{jobs}");
         std::fs::write(dir.path().join("project/.jobwright.yaml"), text).unwrap();
-        Self { worlds, dir }
+        Self { worlds, dir, given: Vec::new() }
     }
 
-    fn path(&self) -> PathBuf {
+    /// A variable of the command line.
+    pub(crate) fn give(&mut self, name: &str, value: &str) {
+        self.given.push((name.to_owned(), value.to_owned()));
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
         self.dir.path().join("project")
     }
 
-    async fn run(&self) -> Told {
+    pub(crate) async fn run(&self) -> Told {
         self.run_in(RunMode::Sequential, None).await
     }
 
@@ -67,7 +73,8 @@ impl Project {
         let (id, scope) = (RunId::generate(), Scope::new());
         let run = engine.open(&id).unwrap();
         let reader = run.reader().unwrap();
-        let spec = Spec { project: self.path(), mode, ..Spec::default() };
+        let env = self.given.iter().cloned().collect();
+        let spec = Spec { project: self.path(), mode, env, ..Spec::default() };
         let cancel = async {
             let Some(text) = until else { return };
             let mut live = std::pin::pin!(reader.subscribe(0));
@@ -85,18 +92,18 @@ impl Project {
 }
 
 impl Told {
-    fn job(&self, job: &str) -> &JobReport {
+    pub(crate) fn job(&self, job: &str) -> &JobReport {
         let found = self.report.jobs.iter().find(|report| &*report.name == job);
         found.unwrap_or_else(|| panic!("no job {job} in {:?}", self.report))
     }
 
-    fn output(&self, job: &str) -> String {
+    pub(crate) fn output(&self, job: &str) -> String {
         let lines = self.events.iter().filter(|event| event.r#type == "log_line" && event.job == job);
         lines.map(|event| event.data.as_str()).collect()
     }
 }
 
-async fn docker() -> Option<Site> {
+pub(crate) async fn docker() -> Option<Site> {
     engines::Engine::docker().await.map(Site::Containers)
 }
 

@@ -22,6 +22,7 @@ mod seen;
 mod keys;
 mod marks;
 mod pipelines;
+mod rules;
 mod scenarios;
 mod shim_killed;
 mod storm;

@@ -96,7 +96,7 @@ pub const JOB_KEYS: &[Key] = &[
         "timeout",
         Form::Duration,
         DURATION,
-        "How long the job may take in all, images and files included; `0` is no limit.",
+        "How long an attempt of the job may take, images, services and files included and commands on the host not; `0` is no limit.",
     ),
     now(
         "needs",
