@@ -256,7 +256,7 @@ fn compare(case: &Case) {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
-    // covers: local-ci 29, 33-54, 60, 63, 64
+    // covers: local-ci 29, 33-46, 48-54, 60, 63, 64
     #[test]
     fn any_small_pipeline_runs_as_local_cis_rules_have_it(case in case()) {
         compare(&case);

@@ -3,6 +3,7 @@
 //! `examples`.
 
 mod example;
+mod gitlab;
 mod page;
 mod places;
 mod runs;

@@ -8,6 +8,7 @@ use anyhow::{Result, bail};
 
 use crate::examples::{copy, jobwright, lacks_docker};
 use crate::reference::example::{Called, Example, Run};
+use crate::reference::gitlab::{self, GitLab};
 use crate::reference::{Entry, FOLDER, checked, file_of};
 use crate::repository;
 use crate::test::Setting;
@@ -43,6 +44,10 @@ fn try_example(example: &Example, file: &Path, setting: &Setting) -> Result<()> 
     let place = tempfile::tempdir()?;
     let project = place.path().join("project");
     copy(&repository::root().join(FOLDER), &project)?;
+    let gitlab = example.text.contains(gitlab::CALLED).then(GitLab::start).transpose()?;
+    if let Some(gitlab) = &gitlab {
+        std::fs::write(project.join(file), gitlab.put_into(&example.text))?;
+    }
     for run in &example.runs {
         let mut command = jobwright(setting, place.path())?;
         match &run.command {
