@@ -29,15 +29,24 @@ pub(crate) struct Told {
 impl Project {
     /// `DIR` in the jobs is a directory that all attempts see, on host processes.
     pub(crate) async fn new(sites: &[&Site], jobs: &str) -> Self {
+        Self::of_file(sites, &format!("stages: [build, test]\n{jobs}")).await
+    }
+
+    /// The same with a whole file.
+    pub(crate) async fn of_file(sites: &[&Site], text: &str) -> Self {
         let mut worlds = Vec::new();
         for site in sites {
             worlds.push(World::open(site).await);
         }
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(dir.path().join("project")).unwrap();
-        let jobs = jobs.replace("IMAGE", IMAGE).replace("DIR", &dir.path().display().to_string());
+        let text = text.replace("IMAGE", IMAGE).replace("DIR", &dir.path().display().to_string());
         let (name, value) = worlds[0].mark.variable();
-        let text = format!("stages: [build, test]\nvariables: {{{name}: \"{value}\"}}\n{jobs}");
+        // All their processes carry the mark, beside the variables that the file has.
+        let text = match text.split_once("\nvariables:\n") {
+            Some((before, behind)) => format!("{before}\nvariables:\n  {name}: \"{value}\"\n{behind}"),
+            None => format!("variables: {{{name}: \"{value}\"}}\n{text}"),
+        };
         std::fs::write(dir.path().join("project/.jobwright.yaml"), text).unwrap();
         Self { worlds, dir, given: Vec::new() }
     }
@@ -56,7 +65,7 @@ impl Project {
     }
 
     /// Runs it, cancels it when `until` has been seen in its output, and checks that nothing is left.
-    async fn run_in(&self, mode: RunMode, until: Option<&str>) -> Told {
+    pub(crate) async fn run_in(&self, mode: RunMode, until: Option<&str>) -> Told {
         let told = self.pass(mode, until).await;
         for world in &self.worlds {
             assert_eq!(world.leftovers().await, Vec::<String>::new());

@@ -19,9 +19,13 @@ mod host;
 #[allow(dead_code, reason = "the runtime's tests use all of it")]
 mod seen;
 
+/// What the original recorded.
+#[path = "../support/golden.rs"]
+mod golden;
 mod keys;
 mod marks;
 mod pipelines;
+mod recordings;
 mod rules;
 mod scenarios;
 mod shim_killed;
