@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use jobwright_journal::{Journal, StateDir};
 use jobwright_model::{RunId, TaskUuid};
-use jobwright_runtime::Record;
+use jobwright_runtime::{BootTime, Record};
 
 use crate::support::{Bench, IMAGE, Running, docker, processes_that_mention, wait_for, wait_for_file};
 
@@ -174,7 +174,7 @@ fn what_was_run_on_another_engine_is_not_taken_for_removed() {
     let (backend, job) = ("process".to_owned(), "build".to_owned());
     let engine = Some("machine:another".to_owned());
     journal.append(&Record::BackendLoaded { backend: backend.clone(), engine }).unwrap();
-    journal.append(&Record::TaskOpened { task, backend, job }).unwrap();
+    journal.append(&Record::TaskOpened { task, backend, job, attempt: 1, phase: 0, at: BootTime::now() }).unwrap();
     drop(journal);
     for _ in 0..2 {
         let failed = bench.run(&["clean"]).expect(1);
