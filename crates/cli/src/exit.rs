@@ -27,7 +27,6 @@ pub(crate) enum Exit {
 
 impl Exit {
     /// Every code with its meaning, in the order of the codes. 6 and 7 belong to maintenance jobs.
-    #[cfg(test)]
     pub(crate) const TABLE: [(Self, &'static str); 8] = [
         (Self::Success, "success"),
         (Self::Failed, "the job, run or worker failed"),
@@ -52,6 +51,11 @@ impl Exit {
             Self::Cancelled => 8,
             Self::Interrupted => 130,
         }
+    }
+
+    /// The one with this number; none for a number that is not ours.
+    pub(crate) fn of_code(code: i32) -> Option<Self> {
+        Self::TABLE.iter().map(|(exit, _)| *exit).find(|exit| i32::from(exit.code()) == code)
     }
 
     /// What a run's ending means for the program that ran it. One that its user cancelled was interrupted.

@@ -114,6 +114,7 @@ impl From<RunError> for Failure {
             RunError::Prepare(error) => error.into(),
             RunError::Jobs(report) => Self::findings(*report),
             RunError::Secret(_) => Self::new(Exit::Invalid, error),
+            RunError::NeverBegan => Self::new(Exit::Failed, error),
             error => Self::new(Exit::Unavailable, error),
         }
     }

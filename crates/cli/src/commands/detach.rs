@@ -64,13 +64,9 @@ pub(super) async fn run(run: &RunId, state: &StateDir) -> Result<Exit, Failure> 
                 aside::say(said.trim_end());
             }
             // A run that came to its end within this moment is shown as it would have been.
-            let ending = follow(run, show::Form::Plain, state).await.ok().flatten();
-            ending.map(|ending| Exit::of(&ending)).ok_or_else(|| {
-                Failure::new(
-                    Exit::Unavailable,
-                    format!("the run's owner ended with {code} before the run had begun"),
-                )
-            })
+            let is_shown = follow(run, show::Form::Plain, state).await.is_ok();
+            let ended = || format!("the run's owner ended with {code} before the run had begun");
+            Exit::of_code(code).filter(|_| is_shown).ok_or_else(|| Failure::new(Exit::Unavailable, ended()))
         }
     }
 }

@@ -316,7 +316,7 @@ fn output_is_withheld_when_the_values_of_its_secrets_are_gone() {
         ["/run", "/dev/shm"].map(|place| format!("{place}/jobwright-{}/{run}.secrets", owner.trim()));
     assert!(vaults.iter().any(|vault| fs::remove_file(vault).is_ok()), "{vaults:?}");
     let ended = resume(&bench, &run).expect(0);
-    assert!(ended.stdout.contains("withheld"), "{ended:?}");
+    assert!(ended.stderr.contains("withheld"), "{ended:?}");
     assert!(!ended.stdout.contains("late") && !ended.stdout.contains(SECRET), "{ended:?}");
     assert_eq!(bench.leftovers(), [""; 0]);
 }

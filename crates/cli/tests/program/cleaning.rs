@@ -174,7 +174,9 @@ fn what_was_run_on_another_engine_is_not_taken_for_removed() {
     let (backend, job) = ("process".to_owned(), "build".to_owned());
     let engine = Some("machine:another".to_owned());
     journal.append(&Record::BackendLoaded { backend: backend.clone(), engine }).unwrap();
-    journal.append(&Record::TaskOpened { task, backend, job, attempt: 1, phase: 0, at: BootTime::now() }).unwrap();
+    journal
+        .append(&Record::TaskOpened { task, backend, job, attempt: 1, phase: 0, at: BootTime::now() })
+        .unwrap();
     drop(journal);
     for _ in 0..2 {
         let failed = bench.run(&["clean"]).expect(1);

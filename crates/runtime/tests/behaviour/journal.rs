@@ -28,6 +28,9 @@ fn gists(dir: &Path) -> Vec<String> {
         Record::TaskOpened { backend, job, .. } => format!("opened for {job} on {backend}"),
         Record::StepStarting { step, .. } => format!("starting {step}"),
         Record::StepEnded { step, ending, .. } => format!("{step} ended: {}", ending.cause.as_str()),
+        Record::FilesDelivered { .. } => "delivered".to_owned(),
+        Record::StepStopping { step, ending, .. } => format!("stopping {step}: {}", ending.cause.as_str()),
+        Record::TaskEnded { ending, .. } => format!("ended: {}", ending.cause.as_str()),
         Record::TaskClosed { .. } => "closed".to_owned(),
         other => panic!("{other:?}"),
     };
@@ -77,6 +80,7 @@ async fn a_run_is_written_down_from_the_opening_of_its_task_to_its_closing() {
             "uuid-a ended: success",
             "starting uuid-b",
             "uuid-b ended: exit_code",
+            "ended: exit_code",
             "closed",
         ]
     );
