@@ -14,6 +14,7 @@ mod log;
 pub mod names;
 mod port;
 mod progress;
+pub mod quantities;
 mod registry;
 
 pub use capabilities::{Availability, BackendInfo, Capabilities, LogPrecision};

@@ -1,5 +1,7 @@
 //! The trait itself.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use globset::Glob;
 use jobwright_model::{Step, StepExit, TaskUuid, Workflow};
@@ -51,6 +53,12 @@ pub trait Backend: Send + Sync {
     /// [`crate::Error::Image`], [`crate::Error::UnsupportedStepType`], [`crate::Error::InvalidStep`],
     /// [`crate::Error::AlreadyStarted`] for a step that was prepared or started before, and whatever the engine refuses.
     async fn prepare_step(&self, step: &Step, task: &TaskUuid, progress: &dyn Progress) -> Result<()>;
+
+    /// Says until when `step` may run, before it is started: a moment on the clock that counts from boot with suspended time
+    /// (`CLOCK_BOOTTIME`). While its owner lives, the owner ends it. A backend whose steps outlive their owner ends it by itself when
+    /// that moment comes and nobody watches it, and its exit says so ([`StepExit::overdue`]); for one that cannot, this does nothing, and
+    /// whoever adopts the step finds that its time is over.
+    fn bound_step(&self, _step: &Step, _task: &TaskUuid, _until: Duration) {}
 
     /// Starts `step`, preparing what was not prepared, and returns without waiting for its end. Steps of one task may be
     /// started at the same time.

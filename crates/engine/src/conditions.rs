@@ -77,7 +77,7 @@ pub(crate) fn variables(
     let context = CompileContext {
         run,
         // Variables do not depend on where the job would run.
-        target: Target { backend: "", images: false },
+        target: Target { backend: "", images: false, limits: false },
         environment: &spec.env,
         secrets: &HostSecrets::new(&prepared.plan.project),
         workspace: false,

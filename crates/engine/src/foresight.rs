@@ -253,7 +253,8 @@ impl Teller<'_> {
 
     fn fitting_backend(&self, job: &PipelineJob) -> Result<String, Report> {
         let backend = self.places.of(job);
-        let target = Target { backend: backend.name(), images: backend.capabilities().images };
+        let has = backend.capabilities();
+        let target = Target { backend: backend.name(), images: has.images, limits: has.limits };
         self.prepared.pipeline.check_jobs_for([job], target)?;
         Ok(backend.name().to_owned())
     }

@@ -69,16 +69,6 @@ pub enum RunError {
         /// Why not.
         source: EvaluationError,
     },
-    /// A job asks for what its backend cannot do.
-    #[error("the backend {backend:?} cannot {what} for the job {job:?}")]
-    Unsupported {
-        /// The job.
-        job: String,
-        /// The backend's name.
-        backend: &'static str,
-        /// What it cannot do.
-        what: &'static str,
-    },
     /// A secret that cannot be masked must not be used.
     #[error("{0}")]
     Secret(jobwright_redact::Warning),

@@ -8,9 +8,7 @@ use jobwright_backend::{Backend, Error as BackendError};
 use jobwright_events::EventLog;
 use jobwright_journal::Journal;
 use jobwright_model::{Cause, Ending, Job, Outcome, RunId, StepUuid, TaskUuid};
-use jobwright_pipeline::{
-    CompileContext, HostSecrets, PipelineJob, Resources, Target, compile, visible_variables,
-};
+use jobwright_pipeline::{CompileContext, HostSecrets, PipelineJob, Target, compile, visible_variables};
 use jobwright_redact::{Built, Masker, Warning};
 use jobwright_runtime::{
     AttemptEnd, Backends, JobReport, JobRun, Limits, Past, Record, Scope, Slot, WorkspaceSource,
@@ -46,8 +44,7 @@ pub struct ExecutorSettings {
 /// take and leave.
 ///
 /// # Errors
-/// [`RunError::Jobs`] when a job cannot run on its backend or a secret's value cannot be had, [`RunError::Unsupported`] when the backend
-/// cannot do what the job asks for.
+/// [`RunError::Jobs`] when a job cannot run on its backend or a secret's value cannot be had.
 pub(crate) fn compile_jobs(
     prepared: &Prepared,
     run: &RunId,
@@ -55,16 +52,16 @@ pub(crate) fn compile_jobs(
     environment: &BTreeMap<String, String>,
 ) -> Result<(Vec<Job>, HashMap<String, JobFiles>), RunError> {
     let secrets = HostSecrets::new(&prepared.plan.project);
-    let compile_one = |job: &PipelineJob| {
+    let compile_one = |job: &PipelineJob| -> Result<_, RunError> {
         let backend = chosen.of(job);
         let capabilities = backend.capabilities();
-        if job.resources != Resources::default() && capabilities.images && !capabilities.limits {
-            let (job, what) = (job.name.clone(), "limit processors or memory");
-            return Err(RunError::Unsupported { job, backend: backend.name(), what });
-        }
         let context = CompileContext {
             run,
-            target: Target { backend: backend.name(), images: capabilities.images },
+            target: Target {
+                backend: backend.name(),
+                images: capabilities.images,
+                limits: capabilities.limits,
+            },
             environment,
             secrets: &secrets,
             workspace: true,

@@ -4,6 +4,7 @@
 //! Not here: what the records mean. A journal is generic over its record; `runtime` and whoever else keeps one say what is
 //! in it. Not for output or events either: the event log shows, the journal decides.
 
+mod boot_clock;
 #[cfg(debug_assertions)]
 mod fail;
 mod format;
@@ -14,6 +15,7 @@ mod reserved;
 mod state_dir;
 mod vault;
 
+pub use boot_clock::since_boot;
 pub use format::FormatError;
 pub use identity::ProcessIdentity;
 pub use journal::{Journal, JournalError, Recovered};

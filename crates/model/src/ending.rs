@@ -207,6 +207,7 @@ impl Ending {
     pub fn of_exit(exit: &StepExit) -> Self {
         let cause = match exit.status {
             _ if exit.oom => Cause::OutOfMemory,
+            _ if exit.overdue => Cause::Timeout,
             ExitStatus::Code(0) => Cause::Success,
             ExitStatus::Code(_) => Cause::ExitCode,
             ExitStatus::Signal(_) => Cause::Signal,

@@ -48,6 +48,9 @@ pub struct StepExit {
     /// Whether the memory limit ended it.
     #[serde(default)]
     pub oom: bool,
+    /// Whether its backend ended it at its deadline, because nobody was there to watch it.
+    #[serde(default)]
+    pub overdue: bool,
     /// When it began, where the authority tells.
     #[serde(default)]
     pub started: Option<Timestamp>,
@@ -67,6 +70,6 @@ impl StepExit {
     /// An exit with the given status and nothing else known.
     #[must_use]
     pub fn new(status: ExitStatus) -> Self {
-        Self { status, oom: false, started: None, finished: None, usage: None, message: None }
+        Self { status, oom: false, overdue: false, started: None, finished: None, usage: None, message: None }
     }
 }

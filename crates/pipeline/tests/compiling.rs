@@ -12,8 +12,8 @@ use jobwright_pipeline::{
     SecretError, SecretSource, Target, compile, visible_variables,
 };
 
-const DOCKER: Target<'static> = Target { backend: "docker", images: true };
-const PROCESS: Target<'static> = Target { backend: "process", images: false };
+const DOCKER: Target<'static> = Target { backend: "docker", images: true, limits: true };
+const PROCESS: Target<'static> = Target { backend: "process", images: false, limits: false };
 
 /// Secrets of a host that has the variable `CI_TOKEN` and the file `key`.
 struct Scripted;
@@ -320,6 +320,10 @@ fn limits_are_the_engines_options_and_refused_where_there_are_none() {
     let options = &script_step(&job_of).backend_options["docker"];
     assert_eq!(*options, serde_json::json!({"cpus": 1.5, "memory": 67_108_864}));
     assert!(script_step(&compiled(&job(""), DOCKER, &[]).unwrap()).backend_options.is_empty());
+    let limited = Target { limits: true, ..PROCESS };
+    let options =
+        script_step(&compiled(&job(lines), limited, &[]).unwrap()).backend_options["process"].clone();
+    assert_eq!(options, serde_json::json!({"cpus": 1.5, "memory": 67_108_864}));
     let report = compiled(&job(lines), PROCESS, &[]).unwrap_err();
     assert!(report.summary().contains("cannot limit processors or memory"), "{}", report.summary());
     let report = compiled(&job("  network: {host_access: true}\n"), PROCESS, &[]).unwrap_err();

@@ -367,8 +367,8 @@ fn an_image_is_asked_for_only_where_steps_run_in_images() {
     let pipeline = parse(
         "stages: [t]\na: {stage: t, script: ls}\nb: {stage: t, script: ls, image: x}\nc: {stage: t, script: ls}\n",
     );
-    let docker = Target { backend: "docker", images: true };
-    let process = Target { backend: "process", images: false };
+    let docker = Target { backend: "docker", images: true, limits: true };
+    let process = Target { backend: "process", images: false, limits: false };
     pipeline.check_for(process).unwrap();
     let report = pipeline.check_for(docker).unwrap_err();
     let lines: Vec<usize> = report.findings().iter().map(|finding| report.position(finding).line).collect();
@@ -379,8 +379,8 @@ fn an_image_is_asked_for_only_where_steps_run_in_images() {
 #[test]
 fn services_are_refused_where_steps_do_not_run_in_images() {
     let pipeline = parse(&with("services: [postgres]"));
-    pipeline.check_for(Target { backend: "docker", images: true }).unwrap();
-    let report = pipeline.check_for(Target { backend: "process", images: false }).unwrap_err();
+    pipeline.check_for(Target { backend: "docker", images: true, limits: true }).unwrap();
+    let report = pipeline.check_for(Target { backend: "process", images: false, limits: false }).unwrap_err();
     assert!(report.summary().starts_with("p.yaml:6:14: error:"), "{}", report.summary());
 }
 

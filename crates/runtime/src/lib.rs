@@ -10,6 +10,7 @@
 
 mod activity;
 mod adopt;
+mod bound;
 mod clock;
 mod course;
 mod environment;

@@ -68,6 +68,11 @@ impl Deadline {
         limit.map(|limit| Self { limit, at: after(Instant::now(), limit.saturating_sub(before)) })
     }
 
+    /// The moment.
+    pub(crate) fn at(self) -> Instant {
+        self.at
+    }
+
     /// Whether it strikes before `time` from now has passed.
     pub(crate) fn strikes_within(self, time: Duration) -> bool {
         self.at < after(Instant::now(), time)

@@ -137,6 +137,9 @@ impl StepLife {
         let (task_uuid, step) = (task.clone(), self.step.uuid.clone());
         let intent = Record::StepStarting { task: task_uuid, step, at: BootTime::now() };
         self.shared.record(&intent).map_err(|error| Error::start(&self.step, error.to_string()))?;
+        if let Some(until) = self.shared.until(&self.step) {
+            backend.bound_step(&self.step, task, until);
+        }
         backend.start_step(&self.step, task).await?;
         let log = backend.tail_step(&self.step, task, LogPosition::START).await?;
         Ok(Watch::over(&self.shared, &self.step, log, ResumePoint::default()))

@@ -135,9 +135,10 @@ pub struct StartOrder {
     /// Whether the step and its children can never gain privileges (`no_new_privs`).
     #[serde(default)]
     pub no_new_privileges: bool,
-    /// Milliseconds (suspended time counted) after which the shim stops the step by itself.
+    /// The moment, in nanoseconds since boot (`CLOCK_BOOTTIME`, suspended time counted), from which on the shim ends the step when no
+    /// owner is connected. While one is, it is the owner's to decide.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub deadline_ms: Option<u64>,
+    pub deadline_ns: Option<u64>,
     /// Milliseconds between SIGTERM and SIGKILL where the shim acts by itself.
     #[serde(default = "default_grace_ms")]
     pub grace_ms: u64,
@@ -169,7 +170,7 @@ impl StartOrder {
             limits: Vec::new(),
             cgroups: Vec::new(),
             no_new_privileges: false,
-            deadline_ms: None,
+            deadline_ns: None,
             grace_ms: default_grace_ms(),
             reap: false,
         }

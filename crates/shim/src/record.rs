@@ -123,7 +123,7 @@ pub struct Usage {
 pub enum EndedBy {
     /// The owner's stop order came while the step ran.
     Stop,
-    /// The step's deadline passed.
+    /// The step's deadline passed while no owner was there to decide.
     Deadline,
     /// The shim was told to end (an order or SIGTERM) while the step ran.
     Shutdown,
@@ -158,6 +158,9 @@ pub struct ExitRecord {
     pub finished: Instants,
     /// What it used.
     pub usage: Usage,
+    /// Whether the counters of its cgroup say that the memory limit ended a process of it, and it did not end with 0 all the same.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub out_of_memory: bool,
     /// Who ended it, if not itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_by: Option<EndedBy>,

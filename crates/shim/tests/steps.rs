@@ -8,7 +8,6 @@ use std::os::unix::fs::PermissionsExt;
 
 use jobwright_shim::frame::{OutputEnd, Stream};
 use jobwright_shim::protocol::{Limit, Resource, RunAs};
-use jobwright_shim::record::EndedBy;
 use jobwright_shim::{ExitRecord, ExitStatus, Refusal, StartFailure, StartOrder, StartProblem};
 use support::{Fixture, until};
 
@@ -211,21 +210,6 @@ fn reap_ends_what_the_first_process_leaves_behind() {
     assert_eq!(step.whole_output().end, Some(OutputEnd::Eof));
     until("the step is gone", || (shim.client.status(&step.id).unwrap().processes == 0).then_some(()));
     assert!(step.processes().is_empty());
-}
-
-#[test]
-fn a_deadline_is_kept_without_an_owner() {
-    let mut shim = Fixture::new();
-    let step = shim.sh_with("step", "trap '' TERM; echo ready; while :; do sleep 1; done", |order| {
-        order.deadline_ms = Some(300);
-        order.grace_ms = 100;
-    });
-    let exit = until("the deadline was kept", || ExitRecord::read(&step.files).unwrap());
-    assert_eq!(exit.ended_by, Some(EndedBy::Deadline));
-    assert_eq!(exit.status, ExitStatus::Signal { number: 9, core_dumped: false });
-    let took = exit.finished.since(&exit.started).as_millis();
-    assert!((400..5000).contains(&took), "{took} ms");
-    shim.client.list().unwrap();
 }
 
 #[test]

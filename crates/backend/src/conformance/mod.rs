@@ -60,6 +60,11 @@ pub trait Fixture: Send + Sync {
     /// Bounds the memory of `step`; asked for only when the backend's capabilities say `oom` and `limits`.
     fn limit_memory(&self, _step: &mut Step, _bytes: u64) {}
 
+    /// How many steps run at the same time where many are asked for; fewer where an engine takes long to start one.
+    fn many(&self) -> u8 {
+        50
+    }
+
     /// How long one case may take before it counts as hanging.
     fn deadline(&self) -> Duration {
         Duration::from_secs(90)

@@ -1,5 +1,6 @@
 //! `backend_options.docker` of a step: what only this backend understands. Unknown keys are errors, never ignored.
 
+use jobwright_backend::quantities::{bytes, processors};
 use jobwright_backend::{Error, Result};
 use jobwright_model::Step;
 use serde_json::Value;
@@ -67,31 +68,6 @@ impl Options {
         }
         Ok(())
     }
-}
-
-/// A number of processors, as a number or a text, in billionths.
-fn processors(value: &Value) -> Option<i64> {
-    let number = value.as_f64().or_else(|| value.as_str()?.parse().ok())?;
-    (0.001..=4096.0).contains(&number).then(|| (number * 1e9).round() as i64)
-}
-
-/// A number of bytes, or a text with one of the units `b k m g` (powers of 1024).
-fn bytes(value: &Value) -> Option<i64> {
-    let bytes = match value.as_str() {
-        Some(text) => {
-            let text = text.trim().to_ascii_lowercase();
-            let text = text.strip_suffix("ib").or_else(|| text.strip_suffix('b')).unwrap_or(&text);
-            let (number, unit) = match text.as_bytes().last()? {
-                b'k' => (&text[..text.len() - 1], 1 << 10),
-                b'm' => (&text[..text.len() - 1], 1 << 20),
-                b'g' => (&text[..text.len() - 1], 1 << 30),
-                _ => (text, 1),
-            };
-            number.parse::<i64>().ok()?.checked_mul(unit)?
-        }
-        None => value.as_i64()?,
-    };
-    Some(bytes).filter(|bytes| *bytes > 0)
 }
 
 #[cfg(test)]

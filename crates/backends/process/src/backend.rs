@@ -5,6 +5,7 @@ use std::collections::hash_map::{Entry, HashMap};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use globset::Glob;
@@ -19,12 +20,13 @@ use jobwright_workspace::{
     CopyOptions, Globs, PackOptions, Project, Selection, UnpackOptions, list_globs, offload, pack, unpack,
 };
 
+use crate::cgroups::Cgroups;
 use crate::place::{TaskPlace, TaskRecord, make_private_all};
 use crate::script::NETRC_VARIABLE;
 use crate::settings::ProcessSettings;
 use crate::shims::Shims;
 use crate::spare::Spares;
-use crate::start::{Ready, prepare};
+use crate::start::{Alone, Ready, prepare};
 use crate::watch::Watcher;
 use crate::{destroy, discovery, environment, exit, tail};
 
@@ -41,9 +43,12 @@ pub struct ProcessBackend {
     host_environment: BTreeMap<String, String>,
     shims: Shims,
     spares: Spares,
+    cgroups: Cgroups,
     watcher: Watcher,
     /// Steps that were prepared and not destroyed, so that a second time is an error; with what was made ready, until they start.
     prepared: Mutex<HashMap<StepId, Option<Ready>>>,
+    /// Until when steps may run that are to be started.
+    deadlines: Mutex<HashMap<StepId, Duration>>,
 }
 
 impl ProcessBackend {
@@ -57,6 +62,7 @@ impl ProcessBackend {
             .unwrap_or_else(|| Path::new("/var/tmp").join(format!("jobwright-{}", state.owner())));
         let host_environment = environment::from_host(&settings.host_environment, settings.run_as.is_some());
         let shims = Shims::new(root.join("shims"), settings.shim.clone());
+        let cgroups = Cgroups::new(settings.cgroup.clone(), state.owner().clone());
         Self {
             spares: Spares::new(root.join("spare")),
             root,
@@ -64,8 +70,10 @@ impl ProcessBackend {
             settings,
             host_environment,
             shims,
+            cgroups,
             watcher: Watcher::default(),
             prepared: Mutex::default(),
+            deadlines: Mutex::default(),
         }
     }
 
@@ -79,6 +87,10 @@ impl ProcessBackend {
 
     fn prepared(&self) -> MutexGuard<'_, HashMap<StepId, Option<Ready>>> {
         self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn deadlines(&self) -> MutexGuard<'_, HashMap<StepId, Duration>> {
+        self.deadlines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Where a new task's things will lie.
@@ -127,8 +139,8 @@ impl Backend for ProcessBackend {
             long_lines: true,
             log_precision: LogPrecision::Exact,
             signals: true,
-            oom: false,
-            limits: false,
+            oom: self.cgroups.tell_memory(),
+            limits: self.cgroups.limit(),
             usage: true,
             files: true,
             survives_owner: true,
@@ -174,7 +186,7 @@ impl Backend for ProcessBackend {
 
     async fn prepare_step(&self, step: &Step, task: &TaskUuid, _progress: &dyn Progress) -> Result<()> {
         let place = self.task(task);
-        let ready = prepare(&place, step)?;
+        let ready = prepare(&place, step, &self.cgroups)?;
         match self.prepared().entry(place.step(&step.uuid).id) {
             Entry::Vacant(free) => drop(free.insert(Some(ready))),
             Entry::Occupied(_) => return Err(Error::AlreadyStarted(step.uuid.clone())),
@@ -182,11 +194,17 @@ impl Backend for ProcessBackend {
         Ok(())
     }
 
+    fn bound_step(&self, step: &Step, task: &TaskUuid, until: Duration) {
+        self.deadlines().insert(self.task(task).step(&step.uuid).id, until);
+    }
+
     async fn start_step(&self, step: &Step, task: &TaskUuid) -> Result<()> {
         let place = self.task(task);
-        let prepared = self.prepared().get_mut(&place.step(&step.uuid).id).and_then(Option::take);
-        let ready = prepared.map_or_else(|| prepare(&place, step), Ok)?;
-        ready.start(&self.shims, step, &self.host_environment).await
+        let id = place.step(&step.uuid).id;
+        let prepared = self.prepared().get_mut(&id).and_then(Option::take);
+        let alone = Alone { grace: self.settings.grace(), until: self.deadlines().remove(&id) };
+        let ready = prepared.map_or_else(|| prepare(&place, step, &self.cgroups), Ok)?;
+        ready.start(&self.shims, step, &self.host_environment, alone).await
     }
 
     async fn wait_step(&self, step: &Step, task: &TaskUuid) -> Result<StepExit> {
@@ -214,6 +232,7 @@ impl Backend for ProcessBackend {
         let place = self.task(task);
         let prefix = format!("{task}/");
         self.prepared().retain(|step, _| !step.as_str().starts_with(&prefix));
+        self.deadlines().retain(|step, _| !step.as_str().starts_with(&prefix));
         let (grace, uids) = (self.settings.grace(), self.uids());
         let spares = &self.spares;
         destroy::destroy_task(&self.shims, grace, &place, self.settings.run_as, &uids, spares).await

@@ -13,6 +13,7 @@ use jobwright_shim::{Refusal, ShimError};
 use jobwright_workspace::offload;
 
 use crate::backend::NAME;
+use crate::cgroups;
 use crate::leftovers;
 use crate::place::{StepPlace, TaskPlace, TaskRecord};
 use crate::run_as::{RunAsChoice, release_all_of};
@@ -30,6 +31,7 @@ pub(crate) async fn destroy_step(
     record: &TaskRecord,
 ) -> Result<()> {
     end(shims, grace, place).await?;
+    cgroups::remove(place).await?;
     let is_large = fs::metadata(place.files.output()).is_ok_and(|output| output.len() >= LARGE);
     let removed = if is_large {
         let (place, record) = (place.clone(), record.clone());

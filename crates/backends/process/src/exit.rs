@@ -87,7 +87,8 @@ fn to_exit(record: &ExitRecord) -> StepExit {
     let instant = |ns: u64| Timestamp::from_nanosecond(ns.into()).ok();
     StepExit {
         status,
-        oom: false,
+        oom: record.out_of_memory,
+        overdue: record.ended_by == Some(EndedBy::Deadline),
         started: instant(record.started.realtime_ns),
         finished: instant(record.finished.realtime_ns),
         usage: Some(usage),

@@ -8,6 +8,7 @@
 //! when a step runs and what its end means (`runtime`).
 
 mod backend;
+mod cgroups;
 mod command;
 mod destroy;
 mod discovery;
@@ -15,6 +16,7 @@ mod environment;
 mod exit;
 mod leftovers;
 mod link;
+mod options;
 mod place;
 mod run_as;
 mod script;

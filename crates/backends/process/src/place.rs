@@ -11,10 +11,12 @@
 //!   tasks/TASK/STEP.script    likewise; what the step's shell reads
 //!   tasks/TASK/STEP.output    made by the shim when it starts the step, with the shim's name in its first frame
 //!   tasks/TASK/STEP.exit.json
+//!   tasks/TASK/STEP.cgroups   only of a step with limits: the cgroups made for it
 //! ```
 //!
 //! All names are ids, which are safe as file names. What is in a workspace is not looked at here.
 
+use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
@@ -36,6 +38,8 @@ pub(crate) const WORKSPACE: &str = "workspace";
 
 /// The first frame of an output is far smaller.
 const FIRST_FRAME: usize = 8 << 10;
+
+const CGROUPS_SUFFIX: &str = ".cgroups";
 
 /// What `task.json` says: where the task's things lie and whose they are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -155,13 +159,14 @@ impl TaskPlace {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(failed(error)),
         };
-        let mut steps = Vec::new();
+        let mut uuids = BTreeSet::new();
         for entry in entries {
             let name = entry.map_err(failed)?.file_name();
-            let uuid = name.to_str().and_then(|name| StepUuid::new(name.strip_suffix(".output")?).ok());
-            steps.extend(uuid.map(|uuid| self.step(&uuid)));
+            let named = |suffix: &str| StepUuid::new(name.to_str()?.strip_suffix(suffix)?).ok();
+            // One that has cgroups was at least about to be started.
+            uuids.extend(named(".output").or_else(|| named(CGROUPS_SUFFIX)));
         }
-        Ok(steps)
+        Ok(uuids.iter().map(|uuid| self.step(uuid)).collect())
     }
 }
 
@@ -198,6 +203,11 @@ impl StepPlace {
             Ok(Some(_)) => Err(failed(io::Error::other("it does not begin with who wrote it"))),
             Err(error) => Err(failed(io::Error::other(error))),
         }
+    }
+
+    /// Where the cgroups are noted that are made for the step.
+    pub(crate) fn cgroups_file(&self) -> PathBuf {
+        self.files.dir.join(format!("{}{CGROUPS_SUFFIX}", self.uuid))
     }
 
     /// Removes everything that is the step's own.

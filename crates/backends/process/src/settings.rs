@@ -28,6 +28,10 @@ pub struct ProcessSettings {
     #[arg(long = "process-work-dir", env = "JOBWRIGHT_PROCESS_WORK_DIR", value_name = "DIR")]
     pub work_dir: Option<PathBuf>,
 
+    /// The folder of the cgroup file system below which steps with limits get their cgroups. Default: found out
+    #[arg(long = "process-cgroup", env = "JOBWRIGHT_PROCESS_CGROUP", value_name = "DIR")]
+    pub cgroup: Option<PathBuf>,
+
     /// The program jobwright-shim, when it lies neither beside this one nor in PATH
     #[arg(long = "process-shim", env = "JOBWRIGHT_SHIM", value_name = "FILE")]
     pub shim: Option<PathBuf>,
@@ -50,6 +54,7 @@ impl Default for ProcessSettings {
             host_environment: Vec::new(),
             run_as: None,
             work_dir: None,
+            cgroup: None,
             shim: None,
             in_place: None,
         }

@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 use jobwright_backend::{Error, Result};
 use jobwright_model::Step;
-use jobwright_shim::protocol::{RunAs, StartFailure, StartProblem};
+use jobwright_shim::protocol::{Limit, RunAs, StartFailure, StartProblem};
 use jobwright_shim::{Order, Refusal, ShimError, StartOrder};
 
+use crate::cgroups::{self, Cgroups, Planned};
 use crate::command::Command;
 use crate::environment;
+use crate::options::Options;
 use crate::place::{StepPlace, TaskPlace, TaskRecord, write_new};
 use crate::shims::{Shims, does_not_answer};
 
@@ -23,13 +26,26 @@ pub(crate) struct Ready {
     place: StepPlace,
     record: TaskRecord,
     command: Command,
+    cgroups: Vec<Planned>,
+    ulimits: Vec<Limit>,
+}
+
+/// What the shim is to do when nobody is there to tell it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Alone {
+    /// Between SIGTERM and SIGKILL.
+    pub(crate) grace: Duration,
+    /// From when on the step is to be ended, since boot.
+    pub(crate) until: Option<Duration>,
 }
 
 /// Makes everything ready; making it ready again changes nothing.
-pub(crate) fn prepare(task: &TaskPlace, step: &Step) -> Result<Ready> {
+pub(crate) fn prepare(task: &TaskPlace, step: &Step, cgroups: &Cgroups) -> Result<Ready> {
     let record = task.record()?;
     let command = Command::of(step, &record, rustix::process::geteuid().is_root())?;
+    let Options { bounds, ulimits } = Options::of(step)?;
     let place = task.step(&step.uuid);
+    let cgroups = cgroups.plan(bounds, step, &place)?;
     if place.has_output() {
         return Err(Error::AlreadyStarted(step.uuid.clone()));
     }
@@ -37,7 +53,7 @@ pub(crate) fn prepare(task: &TaskPlace, step: &Step) -> Result<Ready> {
         write_script(&record, step, script)
             .map_err(|error| Error::io(format!("writing the script of step {:?}", step.name), error))?;
     }
-    Ok(Ready { place, record, command })
+    Ok(Ready { place, record, command, cgroups, ulimits })
 }
 
 /// A script may hold what other users must not see, and must not be changed by its own.
@@ -66,8 +82,13 @@ impl Ready {
         shims: &Shims,
         step: &Step,
         host: &BTreeMap<String, String>,
+        alone: Alone,
     ) -> Result<()> {
-        let order = self.order(step, host);
+        let cgroups = match cgroups::make(&self.cgroups, step, &self.place) {
+            Ok(cgroups) => cgroups,
+            Err(error) => return Err(self.without_cgroups(error).await),
+        };
+        let order = StartOrder { cgroups, ..self.order(step, host, alone) };
         let (name, link) = shims.own().await?;
         // No await between the note and the order: whoever finds the note asks the shim after the order came.
         shims.note(&self.place.id, name, &link);
@@ -75,17 +96,26 @@ impl Ready {
             Ok(_) => Ok(()),
             Err(ShimError::Refused(refusal)) => {
                 let error = self.explain(step, refusal);
-                if !matches!(error, Error::AlreadyStarted(_)) {
-                    shims.forget(&self.place.id);
+                if matches!(error, Error::AlreadyStarted(_)) {
+                    return Err(error);
                 }
-                Err(error)
+                shims.forget(&self.place.id);
+                Err(self.without_cgroups(error).await)
             }
             // Whether it started is not known; it is found and destroyed all the same.
             Err(error) => Err(does_not_answer(&error)),
         }
     }
 
-    fn order(&self, step: &Step, host: &BTreeMap<String, String>) -> StartOrder {
+    /// What came of a start, once the cgroups are gone that were made for it. One that stays is found when the step is destroyed.
+    async fn without_cgroups(&self, error: Error) -> Error {
+        if let Err(left) = cgroups::remove(&self.place).await {
+            tracing::warn!(%left, "after a step that did not start");
+        }
+        error
+    }
+
+    fn order(&self, step: &Step, host: &BTreeMap<String, String>, alone: Alone) -> StartOrder {
         let Self { place, record, command, .. } = self;
         let mut order = StartOrder::new(place.id.clone(), &place.files.dir, command.argv.iter().cloned());
         order.files.clone_from(&place.files);
@@ -95,6 +125,9 @@ impl Ready {
         order.run_as =
             record.owner().map(|owner| RunAs { uid: owner.uid, gid: owner.gid, groups: Vec::new() });
         order.no_new_privileges = order.run_as.is_some();
+        order.limits.clone_from(&self.ulimits);
+        order.grace_ms = alone.grace.as_millis().try_into().unwrap_or(u64::MAX);
+        order.deadline_ns = alone.until.map(|until| until.as_nanos().try_into().unwrap_or(u64::MAX));
         order
     }
 

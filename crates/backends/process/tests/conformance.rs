@@ -8,7 +8,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jobwright_backend::Backend;
 use jobwright_backend::conformance::{Fixture, run};
+use jobwright_model::Step;
 use jobwright_process::RunAsChoice;
+use serde_json::json;
 use support::Bench;
 
 /// Two owners, each with its state directory.
@@ -29,6 +31,10 @@ impl Fixture for OnThisHost {
 
     fn image(&self) -> String {
         String::new()
+    }
+
+    fn limit_memory(&self, step: &mut Step, bytes: u64) {
+        step.backend_options.insert("process".to_owned(), json!({ "memory": bytes }));
     }
 
     async fn leftovers(&self) -> Vec<String> {

@@ -28,6 +28,8 @@ pub struct Target<'a> {
     pub backend: &'a str,
     /// Whether its steps run in images (`Capabilities::images`).
     pub images: bool,
+    /// Whether it limits processors and memory (`Capabilities::limits`).
+    pub limits: bool,
 }
 
 /// What a job's compilation needs to know beside the file.
@@ -78,23 +80,29 @@ fn unfit(job: &PipelineJob, target: Target<'_>) -> Vec<Finding> {
             Finding::error(job.span, format!("job `{}` needs an image on the backend `{backend}`", job.name));
         return vec![finding.help("add `image: NAME`, or run it with `--backend process`")];
     }
+    let lacks = |what: &str| {
+        let message = format!("the backend `{backend}` cannot {what} for the job `{}`", job.name);
+        Finding::error(job.span, message)
+    };
+    let limited = job.resources != Resources::default();
+    let mut findings = Vec::new();
+    if limited && !target.limits {
+        let here = "limits take a container engine, or control groups that this user can make";
+        findings.push(lacks("limit processors or memory").help(here));
+    }
     if target.images {
-        return Vec::new();
+        return findings;
     }
     let unfit = |service: &Service| {
         let alias = &service.alias;
         Finding::error(service.span, format!("the backend `{backend}` cannot run the service `{alias}`"))
             .help("services come from images; run it with `--backend docker`")
     };
-    let mut findings: Vec<Finding> = job.services.iter().map(unfit).collect();
-    let mut lacks = |is_wanted: bool, what: &str| {
-        if is_wanted {
-            let message = format!("the backend `{backend}` cannot {what} for the job `{}`", job.name);
-            findings.push(Finding::error(job.span, message).help("run it with `--backend docker`"));
-        }
-    };
-    lacks(job.resources != Resources::default(), "limit processors or memory");
-    lacks(job.network.host_access, "give the host the name `host.docker.internal`");
+    findings.extend(job.services.iter().map(unfit));
+    if job.network.host_access {
+        let finding = lacks("give the host the name `host.docker.internal`");
+        findings.push(finding.help("run it with `--backend docker`"));
+    }
     findings
 }
 

@@ -18,8 +18,6 @@ const HOST_SHELLS: [&str; 6] = ["sh", "bash", "dash", "zsh", "ksh", "ash"];
 const HOST_ALIAS: (&str, &str) = ("host.docker.internal", "host-gateway");
 /// The network mode of a job that is on the host's own network.
 const HOST_MODE: &str = "host";
-/// Whose options the limits are: both engines with containers read them here.
-const LIMITS_OF: &str = "docker";
 
 /// Makes one job's steps.
 pub(super) struct Steps<'a> {
@@ -91,7 +89,8 @@ impl Steps<'_> {
         }
         let limits = limits(self.job.resources);
         if !limits.is_empty() {
-            step.backend_options.insert(LIMITS_OF.to_owned(), Value::Object(limits));
+            // The backends call them the same, each among its own options.
+            step.backend_options.insert(target.backend.to_owned(), Value::Object(limits));
         }
     }
 }

@@ -81,7 +81,24 @@ pub(crate) fn leftovers(root: &Path) -> Vec<String> {
         let below = jobwright_shim::procfs::descendants([record.process.pid]);
         left.extend(below.iter().map(|pid| format!("process {pid} of the shim")));
     }
+    if let Ok(owner) = std::fs::read_to_string(root.join("../owner")) {
+        left.extend(cgroups(owner.trim()).iter().map(|folder| folder.display().to_string()));
+    }
     left
+}
+
+/// The cgroups of steps of a state directory with this owner id, wherever they are.
+pub(crate) fn cgroups(owner: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut open = vec![PathBuf::from("/sys/fs/cgroup")];
+    while let Some(folder) = open.pop() {
+        let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+        for entry in entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+            let is_ours = entry.file_name().to_string_lossy().starts_with(&format!("jobwright-{owner}-"));
+            (if is_ours { &mut found } else { &mut open }).push(entry.path());
+        }
+    }
+    found
 }
 
 /// A task that is set up.

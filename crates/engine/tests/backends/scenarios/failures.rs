@@ -110,7 +110,7 @@ fn memory_limit(world: &World) -> Option<&'static str> {
 // covers: woodpecker 39
 async fn the_memory_limit_is_told(world: World) {
     let mut greedy = world.step("greedy", &Script::new().fill_memory());
-    greedy.backend_options.insert("docker".to_owned(), json!({ "memory": 32 << 20 }));
+    greedy.backend_options.insert(world.backend.name().to_owned(), json!({ "memory": 32 << 20 }));
     let later = world.step("later", &Script::new());
     let report = world.run(&world.workflow([vec![greedy], vec![later]])).await;
     let greedy = ending(&report, "greedy");

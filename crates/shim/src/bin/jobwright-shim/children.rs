@@ -7,6 +7,7 @@ use jobwright_shim::protocol::Notice;
 use jobwright_shim::record::{EndedBy, ExitRecord, ExitStatus, Instants, Usage};
 use rustix::io::Errno;
 
+use crate::cgroup;
 use crate::shim::Shim;
 use crate::step::Step;
 use crate::system;
@@ -139,6 +140,7 @@ impl Shim {
             started: step.started,
             finished,
             usage,
+            out_of_memory: status != ExitStatus::Code(0) && cgroup::ran_out_of_memory(&step.cgroups),
             ended_by: step.stopping.as_ref().map(|stopping| stopping.cause),
             output: step.spool.state(),
         };

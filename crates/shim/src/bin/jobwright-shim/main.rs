@@ -5,6 +5,7 @@
 
 #![deny(unsafe_code)]
 
+mod cgroup;
 mod children;
 mod connection;
 mod daemon;

@@ -220,7 +220,6 @@ impl Shim {
             return Err((StartFailure { problem: StartProblem::Folder, subject, errno }, exit_file));
         }
         let inode = |pipe: &Pipe| rustix::fs::fstat(&pipe.descriptor).map_or(0, |stat| stat.st_ino);
-        let deadline = order.deadline_ms.map(|ms| started.boottime_ns.saturating_add(nanoseconds(ms)));
         let step = Step {
             id: order.step.clone(),
             files: order.files.clone(),
@@ -228,7 +227,8 @@ impl Shim {
             pid,
             start_time,
             started,
-            deadline,
+            deadline: order.deadline_ns,
+            cgroups: order.cgroups.clone(),
             grace_ms: order.grace_ms,
             reap: order.reap,
             pipe_inodes: [inode(&stdout), inode(&stderr)],

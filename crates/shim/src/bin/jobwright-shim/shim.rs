@@ -167,35 +167,42 @@ impl Shim {
 
     fn on_time(&mut self) {
         let now = Instants::now();
+        let owned = self.is_owned();
         for key in self.steps.keys() {
-            let due = self.steps.get(key).and_then(|step| step.next_moment());
+            let due = self.steps.get(key).and_then(|step| step.next_moment(owned));
             if due.is_some_and(|due| due <= now.boottime_ns) {
-                self.on_step_time(key, now);
+                self.on_step_time(key, now, owned);
             }
         }
         self.note_idleness(now.boottime_ns);
     }
 
-    fn on_step_time(&mut self, key: u64, now: Instants) {
+    fn on_step_time(&mut self, key: u64, now: Instants, owned: bool) {
         self.settle_files(key, now);
         let Some(step) = self.steps.get_mut(key) else { return };
         if step.stopping.is_some() {
             self.advance_stop(key);
-        } else if step.deadline.is_some_and(|deadline| deadline <= now.boottime_ns) {
+        } else if !owned && step.deadline.is_some_and(|deadline| deadline <= now.boottime_ns) {
             step.deadline = None;
             let grace_ms = step.grace_ms;
             self.begin_stop(key, grace_ms, EndedBy::Deadline, None);
         }
     }
 
+    /// Whether somebody is connected who can decide about steps.
+    fn is_owned(&self) -> bool {
+        self.connections.values().any(|connection| connection.greeted && !connection.input_ended)
+    }
+
     fn note_idleness(&mut self, now: u64) {
-        let owned = self.connections.values().any(|connection| !connection.input_ended);
-        let needed = owned || self.steps.iter().any(|(_, step)| step.needs_the_shim());
+        let connected = self.connections.values().any(|connection| !connection.input_ended);
+        let needed = connected || self.steps.iter().any(|(_, step)| step.needs_the_shim());
         self.idle_since = if needed { None } else { self.idle_since.or(Some(now)) };
     }
 
     fn next_moment(&self) -> Option<u64> {
-        let steps = self.steps.iter().filter_map(|(_, step)| step.next_moment());
+        let owned = self.is_owned();
+        let steps = self.steps.iter().filter_map(|(_, step)| step.next_moment(owned));
         steps.chain(self.idle_since.map(|since| since.saturating_add(self.linger()))).min()
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 
 use jobwright_shim::frame::Stream;
 use jobwright_shim::protocol::Refusal;
@@ -21,8 +22,10 @@ pub(crate) struct Step {
     /// Clock ticks since boot.
     pub(crate) start_time: u64,
     pub(crate) started: Instants,
-    /// Nanoseconds since boot at which the shim stops it; taken when that is done.
+    /// Nanoseconds since boot from which on the shim ends it when it has no owner; taken when that is done.
     pub(crate) deadline: Option<u64>,
+    /// The cgroups that it was put into.
+    pub(crate) cgroups: Vec<PathBuf>,
     /// Milliseconds for what the shim stops by itself.
     pub(crate) grace_ms: u64,
     pub(crate) reap: bool,
@@ -87,10 +90,11 @@ impl Step {
         self.is_running() || !self.is_gone || !self.spool.is_complete() || self.record_retry.is_some()
     }
 
-    /// The next moment at which something is to be done for this step, in nanoseconds since boot.
-    pub(crate) fn next_moment(&self) -> Option<u64> {
+    /// The next moment at which something is to be done for this step, in nanoseconds since boot. `owned` says that somebody is there
+    /// who keeps its deadline.
+    pub(crate) fn next_moment(&self, owned: bool) -> Option<u64> {
         let stopping = self.stopping.as_ref().map(|stopping| stopping.next);
-        let deadline = if self.stopping.is_some() { None } else { self.deadline };
+        let deadline = if owned || self.stopping.is_some() { None } else { self.deadline };
         [stopping, deadline, self.spool.retry_at(), self.record_retry].into_iter().flatten().min()
     }
 
