@@ -17,6 +17,8 @@ pub(crate) const NOTICED: &[(Fault, &[&str])] = &[
             "two_may_wait_for_one_step",
             "a_background_step_that_ends_by_itself_tells_its_code",
             "what_ended_while_away_tells_its_own_exit",
+            "what_ends_while_nobody_watches_tells_its_own_exit",
+            "services_and_detached_steps_are_resumed",
             "a_wait_that_waits_is_answered_by_destroy",
             "services_end_with_the_workflow",
             "detached_steps_end_with_the_workflow",
@@ -29,6 +31,7 @@ pub(crate) const NOTICED: &[(Fault, &[&str])] = &[
         &[
             "a_fresh_instance_can_wait",
             "a_resumed_step_behaves_as_a_started_one",
+            "resuming_again_changes_nothing",
             "a_fresh_instance_reads_all_output",
         ],
     ),
@@ -97,7 +100,10 @@ pub(crate) const NOTICED: &[(Fault, &[&str])] = &[
             "ten_tasks_at_the_same_time_keep_apart",
         ],
     ),
-    (F::AllOwnersAreOne, &["another_owner_sees_nothing", "another_owner_destroys_nothing"]),
+    (
+        F::AllOwnersAreOne,
+        &["another_owner_sees_nothing", "another_owner_destroys_nothing", "another_owner_takes_nothing_over"],
+    ),
     (F::StderrIsStdout, &["stdout_and_stderr_come_apart"]),
     (F::OutputIsText, &["output_comes_byte_for_byte"]),
     (
@@ -125,6 +131,7 @@ pub(crate) const NOTICED: &[(Fault, &[&str])] = &[
             "a_tail_from_the_middle_of_a_running_step_gives_exactly_the_rest",
             "a_tail_from_the_end_gives_nothing",
             "a_resumed_output_goes_on_where_it_was_left",
+            "a_resumed_output_is_read_from_any_position",
         ],
     ),
     (
@@ -161,7 +168,14 @@ pub(crate) const NOTICED: &[(Fault, &[&str])] = &[
         &["get_with_nothing_that_matches_is_an_error", "files_of_an_unknown_task_are_an_error"],
     ),
     (F::GetGivesAll, &["get_takes_what_matches_and_nothing_else"]),
-    (F::DiscoversNothing, &["discovery_finds_a_task_with_its_running_steps"]),
+    (
+        F::DiscoversNothing,
+        &[
+            "discovery_finds_a_task_with_its_running_steps",
+            "every_running_step_of_a_workflow_is_discovered",
+            "many_running_steps_are_taken_over_at_once",
+        ],
+    ),
     (F::DiscoversWithoutLooking, &["nothing_running_is_an_empty_discovery", "another_owner_sees_nothing"]),
     (F::ResumeStarts, &["resuming_what_is_not_there_is_an_error_and_makes_nothing"]),
     (F::PauseDoesNothing, &["a_paused_step_stands_still_until_it_is_resumed"]),

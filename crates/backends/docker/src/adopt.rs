@@ -22,6 +22,9 @@ impl WorkflowDiscoverer for Docker {
         let ours = engine.containers(&marks).await?;
         let mut workflows: BTreeMap<TaskUuid, Vec<DiscoveredStep>> = BTreeMap::new();
         for (task, step) in ours.into_iter().filter(|found| may_run(&found.life())).filter_map(discovered) {
+            // Whoever takes it over next need not look for it again.
+            let container = Container::new(step.container_id.clone(), Phase::Started, None);
+            self.inner.tasks.get(&task).remember_found(&step.uuid, container);
             workflows.entry(task).or_default().push(step);
         }
         Ok(workflows.into_iter().map(|(task, steps)| DiscoveredWorkflow { task, steps }).collect())

@@ -66,6 +66,11 @@ impl TaskMemory {
         locked(&self.steps).insert(step.clone(), container);
     }
 
+    /// The same for one that was seen in the engine, when nothing is remembered of the step: what is, may be awaited by somebody.
+    pub(crate) fn remember_found(&self, step: &StepUuid, container: Container) {
+        locked(&self.steps).entry(step.clone()).or_insert(container);
+    }
+
     pub(crate) fn forget(&self, step: &StepUuid) {
         locked(&self.steps).remove(step);
     }

@@ -65,6 +65,11 @@ impl Fixture for Containers {
         all
     }
 
+    /// Each takes these engines up to a second, several at a time.
+    fn many(&self) -> u8 {
+        12
+    }
+
     fn limit_memory(&self, step: &mut Step, bytes: u64) {
         step.backend_options.insert("docker".to_owned(), json!({ "memory": bytes }));
     }

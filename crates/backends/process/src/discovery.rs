@@ -1,53 +1,49 @@
 //! Finding steps that still run under some shim of this state directory, and attaching to them. Whether their owner lives
 //! is told by the lock on its journal (DESIGN rule 5), which is `runtime`'s to look at.
 
-use std::fs;
-use std::io::ErrorKind;
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
+use futures_util::future::try_join_all;
 use jobwright_backend::{DiscoveredStep, DiscoveredWorkflow, Error, Result};
-use jobwright_model::{Step, TaskUuid};
+use jobwright_model::{Step, StepUuid, TaskUuid};
 use jobwright_shim::protocol::Order;
 use jobwright_shim::{Answer, ShimError, StepStatus};
 
+use crate::link::Link;
 use crate::place::{StepPlace, TaskPlace};
 use crate::shims::{Shims, Whereabouts, does_not_answer};
 
-/// Every task with at least one running step.
+/// Every task with at least one running step: each living shim is asked once for all of its steps, all shims at the same time.
 pub(crate) async fn discover(root: &Path, shims: &Shims) -> Result<Vec<DiscoveredWorkflow>> {
-    let mut found = Vec::new();
-    for task in tasks(root)? {
-        let mut steps = Vec::new();
-        for place in task.steps()? {
-            let Some(status) = look_up(shims, &place).await? else { continue };
-            if status.exit.is_none() {
-                let container_id = format!("{}-{}", status.pid, status.start_time);
-                let name = place.start()?.map(|start| start.label).unwrap_or_default();
-                steps.push(DiscoveredStep { uuid: place.uuid, name, container_id });
-            }
-        }
-        if !steps.is_empty() {
-            found.push(DiscoveredWorkflow { task: task.task, steps });
-        }
+    let lists = try_join_all(shims.all().await?.into_iter().map(list)).await?;
+    let mut found: BTreeMap<TaskUuid, Vec<DiscoveredStep>> = BTreeMap::new();
+    for status in lists.into_iter().flatten().filter(|status| status.exit.is_none()) {
+        let Some((task, step)) = ids(&status) else { continue };
+        let place = TaskPlace::new(root, &task).step(&step);
+        // A step that removed its own output runs all the same, without a name.
+        let name = place.start()?.map(|start| start.label).unwrap_or_default();
+        let container_id = format!("{}-{}", status.pid, status.start_time);
+        found.entry(task).or_default().push(DiscoveredStep { uuid: step, name, container_id });
     }
-    Ok(found)
+    Ok(found.into_iter().map(|(task, steps)| DiscoveredWorkflow { task, steps }).collect())
 }
 
-fn tasks(root: &Path) -> Result<Vec<TaskPlace>> {
-    let path = root.join("tasks");
-    let failed = |error| Error::io(format!("reading {}", path.display()), error);
-    let entries = match fs::read_dir(&path) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(failed(error)),
-    };
-    let mut tasks = Vec::new();
-    for entry in entries {
-        let name = entry.map_err(failed)?.file_name();
-        let uuid = name.to_str().and_then(|name| TaskUuid::new(name).ok());
-        tasks.extend(uuid.map(|uuid| TaskPlace::new(root, &uuid)));
+async fn list(link: Arc<Link>) -> Result<Vec<StepStatus>> {
+    match link.call(Order::List).await {
+        Ok(Answer::List(steps)) => Ok(steps),
+        Ok(other) => Err(does_not_answer(&ShimError::Protocol(format!("{other:?}")))),
+        // It ended, and it does so only when none of its steps runs any more.
+        Err(ShimError::Gone) => Ok(Vec::new()),
+        Err(error) => Err(does_not_answer(&error)),
     }
-    Ok(tasks)
+}
+
+/// Task and step of a step's name in its shim ([`TaskPlace::step`]).
+fn ids(status: &StepStatus) -> Option<(TaskUuid, StepUuid)> {
+    let (task, step) = status.step.as_str().split_once('/')?;
+    Some((TaskUuid::new(task).ok()?, StepUuid::new(step).ok()?))
 }
 
 /// What the step's shim says of it; `None` when there is none.

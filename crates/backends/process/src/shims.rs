@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use jobwright_backend::{Error, Result};
 use jobwright_model::StepUuid;
 use jobwright_shim::frame::StartInfo;
@@ -136,6 +137,13 @@ impl Shims {
             }
         }
         Ok(if place.has_output() { Whereabouts::Gone } else { Whereabouts::Nowhere })
+    }
+
+    /// Every shim of this state directory that lives.
+    pub(crate) async fn all(&self) -> Result<Vec<Arc<Link>>> {
+        let names = self.names();
+        let found = try_join_all(names.iter().map(|name| self.find(name))).await?;
+        Ok(found.into_iter().flatten().collect())
     }
 
     fn names(&self) -> Vec<String> {
