@@ -8,8 +8,8 @@ use jobwright_model::{Step, StepExit, TaskUuid, Workflow};
 use jobwright_workspace::{Owner, PackOptions, Project, Selection, pack};
 
 use crate::{
-    Availability, BackendInfo, Capabilities, Error, LogPosition, LogStream, Progress, Result, StepControl,
-    WorkflowDiscoverer, WorkflowResumer,
+    Availability, BackendInfo, Capabilities, Error, Inventory, LogPosition, LogStream, Progress, Result,
+    StepControl, WorkflowDiscoverer, WorkflowResumer,
 };
 
 /// Files on their way into or out of a workspace, as the bytes of an uncompressed tar archive.
@@ -132,6 +132,11 @@ pub trait Backend: Send + Sync {
 
     /// Finding the workflows of a dead owner, where the backend can.
     fn discoverer(&self) -> Option<&dyn WorkflowDiscoverer> {
+        None
+    }
+
+    /// Telling what is in its engine, where the backend can.
+    fn inventory(&self) -> Option<&dyn Inventory> {
         None
     }
 

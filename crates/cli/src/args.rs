@@ -15,6 +15,7 @@ use jobwright_model::RunId;
 use jobwright_process::ProcessSettings;
 
 use crate::backends;
+use crate::signals::OnTerm;
 
 pub(crate) use files::{
     ArtifactsCommand, ArtifactsGetArgs, ArtifactsLsArgs, CacheCommand, CacheLsArgs, CachePruneArgs,
@@ -45,6 +46,9 @@ pub(crate) struct Global {
     /// When to use colours; `auto` asks the terminal and NO_COLOR.
     #[arg(long, global = true, env = "JOBWRIGHT_COLOR", value_name = "WHEN", default_value = "auto")]
     pub(crate) color: Color,
+    /// What SIGTERM does to a run: `cancel` ends its steps; `leave` ends Jobwright only, and the run can be taken up again.
+    #[arg(long, global = true, env = "JOBWRIGHT_ON_TERM", value_name = "WHAT", default_value = "cancel")]
+    pub(crate) on_term: OnTerm,
     /// What Jobwright says about itself on standard error: error, warn, info, debug, or a filter such as `jobwright_docker=debug`.
     ///
     /// The libraries that it is made of are asked by their names, as in `warn,bollard=debug`. What they say is not masked.
@@ -110,6 +114,10 @@ pub(crate) enum Command {
     Cancel(CancelArgs),
     /// Remove what runs of a Jobwright that died have left behind.
     Clean(CleanArgs),
+    /// Say what is left of runs whose Jobwright died, what else is not as it should be, and what would be right. Changes nothing.
+    Doctor(DoctorArgs),
+    /// Write a systemd unit for a command that runs long; stopping it leaves the steps alone.
+    Unit(UnitArgs),
     /// Look at the settings.
     Config {
         #[command(subcommand)]
@@ -300,8 +308,33 @@ pub(crate) struct CleanArgs {
     /// Only say what would be removed.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Remove also what carries this state directory's mark and that no run's journal knows.
+    #[arg(long)]
+    pub(crate) strays: bool,
     #[command(flatten)]
     pub(crate) backends: BackendArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Write JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) backends: BackendArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UnitArgs {
+    /// For the service manager of this user (`systemctl --user`) instead of the system's.
+    #[arg(long)]
+    pub(crate) user: bool,
+    /// Write the unit to this file, which must not be there yet. Default: standard output.
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) output: Option<PathBuf>,
+    /// What Jobwright shall do, as in `jobwright unit -- run --parallel`. It will be done in the current directory.
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<String>,
 }
 
 /// Every setting's flag is added to these.

@@ -21,13 +21,17 @@ pub(crate) enum Exit {
     TimedOut,
     /// It was cancelled on request.
     Cancelled,
+    /// Something is not as it should be, says `jobwright doctor`.
+    NeedsAttention,
     /// The user interrupted it.
     Interrupted,
+    /// It was told to leave, and what it ran goes on.
+    Left,
 }
 
 impl Exit {
     /// Every code with its meaning, in the order of the codes. 6 and 7 belong to maintenance jobs.
-    pub(crate) const TABLE: [(Self, &'static str); 8] = [
+    pub(crate) const TABLE: [(Self, &'static str); 10] = [
         (Self::Success, "success"),
         (Self::Failed, "the job, run or worker failed"),
         (Self::Invalid, "wrong usage or invalid input"),
@@ -35,7 +39,9 @@ impl Exit {
         (Self::NotFound, "not found"),
         (Self::TimedOut, "timed out"),
         (Self::Cancelled, "cancelled by request"),
+        (Self::NeedsAttention, "`jobwright doctor` found something that needs attention"),
         (Self::Interrupted, "interrupted"),
+        (Self::Left, "left on SIGTERM (`--on-term leave`); the steps go on"),
     ];
 
     /// The number.
@@ -49,7 +55,9 @@ impl Exit {
             Self::NotFound => 4,
             Self::TimedOut => 5,
             Self::Cancelled => 8,
+            Self::NeedsAttention => 9,
             Self::Interrupted => 130,
+            Self::Left => 143,
         }
     }
 

@@ -1,8 +1,10 @@
 //! What Ctrl-C and its relatives do: the first asks for the end of the run and lets it clean up, the second leaves at once
 //! (DESIGN rule 9).
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use jobwright_model::Cause;
 use jobwright_runtime::Scope;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -10,6 +12,30 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::show::aside;
+
+/// What SIGTERM does to a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnTerm {
+    /// It ends the run, as Ctrl-C does.
+    Cancel,
+    /// It ends this process alone. Steps of the host are their shim's, containers their engine's, and the journal says what is whose.
+    Leave,
+}
+
+/// What was chosen; a program has one choice.
+static ON_TERM: OnceLock<OnTerm> = OnceLock::new();
+
+impl OnTerm {
+    /// Makes the choice hold for whatever is run from now on.
+    pub(crate) fn apply(self) {
+        // A second choice would be for another program.
+        let _ = ON_TERM.set(self);
+    }
+
+    fn leaves() -> bool {
+        ON_TERM.get() == Some(&Self::Leave)
+    }
+}
 
 /// How long the last words may take: a terminal that was stopped takes none.
 const LAST_WORDS: Duration = Duration::from_millis(200);
@@ -27,7 +53,12 @@ pub(crate) fn watch(scope: &Scope) -> Result<(), Failure> {
         let mut next = async || {
             tokio::select! {
                 _ = interrupt.recv() => Cause::ByUser,
-                _ = terminate.recv() => Cause::ByShutdown,
+                _ = terminate.recv() => {
+                    if OnTerm::leaves() {
+                        leave().await;
+                    }
+                    Cause::ByShutdown
+                }
                 _ = hang_up.recv() => Cause::ByShutdown,
             }
         };
@@ -67,6 +98,14 @@ pub(crate) fn watch_detached(scope: &Scope) -> Result<(), Failure> {
 
 fn listen(kind: SignalKind) -> Result<Signal, Failure> {
     signal(kind).map_err(|error| Failure::new(Exit::Unavailable, format!("signals: {error}")))
+}
+
+/// Ends this process as its death would, at any moment, and nothing else: what was decided is in the journal, and what was printed is kept
+/// by whoever runs the steps.
+async fn leave() {
+    let said = say("leaving; what runs goes on, and `jobwright doctor` tells how to take it up again");
+    let _ = tokio::time::timeout(LAST_WORDS, said).await;
+    std::process::exit(Exit::Left.code().into());
 }
 
 /// Says it from a thread of its own: writing to a terminal that was stopped takes for ever, and the next signal must be heard.

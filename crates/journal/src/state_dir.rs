@@ -88,6 +88,36 @@ impl StateDir {
         Ok(Self { path, owner })
     }
 
+    /// The directory at `path` as it is, without making or changing anything; none when there is none, or it was never opened.
+    ///
+    /// # Errors
+    /// As [`StateDir::open`].
+    pub fn existing(path: &Path) -> Result<Option<Self>, StateDirError> {
+        let path = std::path::absolute(path)
+            .map_err(|source| StateDirError::Io { path: path.to_owned(), source })?;
+        let fail = |source| StateDirError::Io { path: path.clone(), source };
+        let metadata = match fs::metadata(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other.map_err(fail)?,
+        };
+        if metadata.uid() != rustix::process::geteuid().as_raw() {
+            return Err(StateDirError::Foreign { path, owner: metadata.uid() });
+        }
+        if metadata.mode() & 0o077 != 0 {
+            return Err(StateDirError::Exposed { path, mode: metadata.mode() & 0o777 });
+        }
+        let file = path.join("owner");
+        match fs::read_to_string(&file) {
+            Ok(text) => {
+                let owner = OwnerId::new(text.trim())
+                    .map_err(|source| StateDirError::Owner { path: file, source })?;
+                Ok(Some(Self { path, owner }))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(StateDirError::Io { path: file, source }),
+        }
+    }
+
     /// The directory itself.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -229,6 +259,18 @@ mod tests {
         let error = StateDir::open(dir.path()).unwrap_err();
         assert!(error.to_string().contains("mode 755"), "{error}");
         assert_eq!(fs::metadata(dir.path()).unwrap().mode() & 0o777, 0o755, "it is left as it was");
+    }
+
+    #[test]
+    fn what_exists_is_looked_at_and_left_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state");
+        assert!(StateDir::existing(&path).unwrap().is_none());
+        assert!(!path.exists());
+        let opened = StateDir::open(&path).unwrap();
+        assert_eq!(StateDir::existing(&path).unwrap().unwrap().owner(), opened.owner());
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o750)).unwrap();
+        assert!(matches!(StateDir::existing(&path), Err(StateDirError::Exposed { mode: 0o750, .. })));
     }
 
     #[test]

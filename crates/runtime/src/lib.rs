@@ -11,6 +11,7 @@
 mod activity;
 mod adopt;
 mod bound;
+mod claims;
 mod clock;
 mod course;
 mod environment;
@@ -34,6 +35,7 @@ mod shared;
 mod step;
 mod workflow;
 
+pub use claims::{Claim, Claims};
 pub use clock::BootTime;
 pub use gate::{Conditions, Gate, Situation, Verdict};
 pub use handover::WorkspaceSource;

@@ -7,6 +7,7 @@
 //! whose path is changed: Podman's `init`, which is not in Docker's API, and every answer that bollard would read too strictly
 //! ([`Engine::get`]).
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -175,13 +176,21 @@ impl Engine {
     /// # Errors
     /// What the engine answers.
     pub(crate) async fn containers(&self, marks: &[(&str, &str)]) -> Result<Vec<ListedContainer>> {
-        let filters = serde_json::Value::from_iter(having(marks)).to_string();
+        let mut found = self.containers_filtered(&having(marks)).await?;
+        found.retain(|container| carries(container.labels.as_ref(), marks));
+        Ok(found)
+    }
+
+    /// What the engine answers to these filters, ended ones too.
+    pub(crate) async fn containers_filtered(
+        &self,
+        filters: &HashMap<String, Vec<String>>,
+    ) -> Result<Vec<ListedContainer>> {
+        let filters = serde_json::Value::from_iter(filters.clone()).to_string();
         let query = form_urlencoded::Serializer::new(String::new()).append_pair("filters", &filters).finish();
         let path = format!("{}/containers/json?all=true&{query}", self.prefix);
         let found: Result<Vec<ListedContainer>, _> = get(&self.plain, path).await;
-        let mut found = found.map_err(|error| self.error("list containers", &error))?;
-        found.retain(|container| carries(container.labels.as_ref(), marks));
-        Ok(found)
+        found.map_err(|error| self.error("list containers", &error))
     }
 
     /// The port's error for a refusal or silence.

@@ -40,6 +40,7 @@ mod exec;
 mod failure;
 mod files;
 mod image;
+mod inventory;
 mod leftovers;
 mod line_ends;
 mod logs;
@@ -61,8 +62,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use globset::Glob;
 use jobwright_backend::{
-    Availability, Backend, BackendInfo, Capabilities, Error, LogPosition, LogPrecision, LogStream, Progress,
-    Result, StepControl, TarStream, WorkflowDiscoverer, WorkflowResumer,
+    Availability, Backend, BackendInfo, Capabilities, Error, Inventory, LogPosition, LogPrecision, LogStream,
+    Progress, Result, StepControl, TarStream, WorkflowDiscoverer, WorkflowResumer,
 };
 use jobwright_model::{OwnerId, Step, StepExit, TaskUuid, Workflow};
 use tokio::sync::OnceCell;
@@ -218,6 +219,10 @@ impl Backend for Docker {
     }
 
     fn control(&self) -> Option<&dyn StepControl> {
+        Some(self)
+    }
+
+    fn inventory(&self) -> Option<&dyn Inventory> {
         Some(self)
     }
 

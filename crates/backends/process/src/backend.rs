@@ -10,11 +10,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use globset::Glob;
 use jobwright_backend::{
-    Availability, Backend, BackendInfo, Capabilities, DiscoveredWorkflow, Error, LogPosition, LogPrecision,
-    LogStream, Progress, Result, TarStream, WorkflowDiscoverer, WorkflowResumer,
+    Availability, Backend, BackendInfo, Capabilities, DiscoveredWorkflow, Error, Holding, Inventory,
+    LogPosition, LogPrecision, LogStream, Progress, Result, TarStream, WorkflowDiscoverer, WorkflowResumer,
 };
 use jobwright_journal::StateDir;
-use jobwright_model::{Step, StepExit, TaskUuid, Workflow};
+use jobwright_model::{OwnerId, Step, StepExit, TaskUuid, Workflow};
 use jobwright_shim::StepId;
 use jobwright_workspace::{
     CopyOptions, Globs, PackOptions, Project, Selection, UnpackOptions, list_globs, offload, pack, unpack,
@@ -28,7 +28,7 @@ use crate::shims::Shims;
 use crate::spare::Spares;
 use crate::start::{Alone, Ready, prepare};
 use crate::watch::Watcher;
-use crate::{destroy, discovery, environment, exit, tail};
+use crate::{destroy, discovery, environment, exit, inventory, tail};
 
 /// The backend's name.
 pub const NAME: &str = "process";
@@ -37,6 +37,7 @@ pub const NAME: &str = "process";
 pub struct ProcessBackend {
     /// `STATE/process`.
     root: PathBuf,
+    owner: OwnerId,
     /// Where the work of tasks lies that run as another user.
     shared_work: PathBuf,
     settings: ProcessSettings,
@@ -66,6 +67,7 @@ impl ProcessBackend {
         Self {
             spares: Spares::new(root.join("spare")),
             root,
+            owner: state.owner().clone(),
             shared_work,
             settings,
             host_environment,
@@ -285,6 +287,10 @@ impl Backend for ProcessBackend {
         Some(self)
     }
 
+    fn inventory(&self) -> Option<&dyn Inventory> {
+        Some(self)
+    }
+
     fn resumer(&self) -> Option<&dyn WorkflowResumer> {
         Some(self)
     }
@@ -294,6 +300,13 @@ impl Backend for ProcessBackend {
 impl WorkflowDiscoverer for ProcessBackend {
     async fn discover_workflows(&self) -> Result<Vec<DiscoveredWorkflow>> {
         discovery::discover(&self.root, &self.shims).await
+    }
+}
+
+#[async_trait]
+impl Inventory for ProcessBackend {
+    async fn holdings(&self) -> Result<Vec<Holding>> {
+        inventory::holdings(&self.root, &self.shims, &self.owner).await
     }
 }
 

@@ -14,6 +14,7 @@ mod destroy;
 mod discovery;
 mod environment;
 mod exit;
+mod inventory;
 mod leftovers;
 mod link;
 mod options;

@@ -2,6 +2,7 @@
 //! that somebody still watches, and nothing that no journal of this state directory knows.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use jobwright_runtime::{Record, TaskPlace, open_tasks};
 
 use crate::args::CleanArgs;
 use crate::backends;
+use crate::commands::strays::{self, Strays};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::show::{aside, sink};
@@ -30,6 +32,9 @@ pub(crate) async fn run(args: CleanArgs, state: &StateDir) -> Result<Exit, Failu
             continue;
         }
         broom.sweep_run(state, &run).await;
+    }
+    if args.strays {
+        broom.sweep_strays(state).await;
     }
     sink::say(broom.sum());
     Ok(if broom.failed == 0 { Exit::Success } else { Exit::Failed })
@@ -156,6 +161,45 @@ impl Broom {
         }
     }
 
+    /// What no journal knows. Where strays cannot be told from what is somebody's, nothing is touched.
+    async fn sweep_strays(&mut self, state: &StateDir) {
+        let found = match strays::find(&self.registry, state).await {
+            Ok(found) => found,
+            Err(error) => return self.fail(&"strays", &error.to_string()),
+        };
+        for Strays { backend, by_task, nameless } in found {
+            for thing in nameless {
+                let why =
+                    format!("{thing} on the {} backend tells no task; remove it by hand", backend.name());
+                self.fail(&"strays", &why);
+            }
+            for (task, things) in by_task {
+                self.sweep_stray(&*backend, &task, things.len()).await;
+            }
+        }
+    }
+
+    async fn sweep_stray(&mut self, backend: &dyn Backend, task: &TaskUuid, things: usize) {
+        let what =
+            format!("task {task} on the {} backend, which no run knows ({things} thing(s))", backend.name());
+        if self.dry_run {
+            sink::say(what);
+            self.removed += 1;
+            return;
+        }
+        let destroyed = match backend.load().await {
+            Ok(_) => backend.destroy_workflow(&Workflow::default(), task).await,
+            Err(error) => Err(error),
+        };
+        match destroyed {
+            Ok(()) => {
+                sink::say(format_args!("{what} removed"));
+                self.removed += 1;
+            }
+            Err(error) => self.fail(&"strays", &format!("{what}: {error}")),
+        }
+    }
+
     /// The backend of `place`, reaching the engine of `place`: on another one nothing would be found, and the task would be
     /// taken for removed (DESIGN rule 6).
     async fn load(&mut self, place: &TaskPlace) -> Result<Arc<dyn Backend>, String> {
@@ -177,7 +221,7 @@ impl Broom {
         }
     }
 
-    fn fail(&mut self, run: &RunId, why: &str) {
+    fn fail(&mut self, run: &dyn Display, why: &str) {
         aside::say(format_args!("{run}: {why}"));
         self.failed += 1;
     }

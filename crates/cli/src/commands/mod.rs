@@ -8,11 +8,14 @@ mod cancel;
 mod clean;
 mod config;
 mod detach;
+mod doctor;
 mod dry_run;
 mod graph;
 mod import;
 mod ps;
 mod run;
+mod strays;
+mod unit;
 mod validate;
 mod workflow;
 
@@ -30,6 +33,7 @@ use crate::show::sink;
 /// Does what was asked.
 pub(crate) async fn execute(cli: Cli, settings: &Settings) -> Result<Exit, Failure> {
     let state_dir = cli.global.state_dir;
+    cli.global.on_term.apply();
     let state = || StateDir::open(&state_dir);
     match cli.command {
         Command::Run(args) if args.dry_run => dry_run::run(*args).await,
@@ -45,6 +49,8 @@ pub(crate) async fn execute(cli: Cli, settings: &Settings) -> Result<Exit, Failu
         Command::Attach(args) => attach::run(args, &state()?).await,
         Command::Cancel(args) => cancel::run(args, &state()?).await,
         Command::Clean(args) => clean::run(args, &state()?).await,
+        Command::Doctor(args) => doctor::run(args, &state_dir).await,
+        Command::Unit(args) => unit::run(&args, &state_dir),
         Command::Config { command: ConfigCommand::Show(args) } => Ok(config::show(&args, settings)),
         Command::Completions { shell } => {
             let mut script = Vec::new();

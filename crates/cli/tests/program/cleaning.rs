@@ -1,43 +1,12 @@
 //! `jobwright clean`: what it touches and what it leaves alone.
 
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
 
 use jobwright_journal::{Journal, StateDir};
 use jobwright_model::{RunId, TaskUuid};
 use jobwright_runtime::{BootTime, Record};
 
-use crate::support::{Bench, IMAGE, Running, docker, processes_that_mention, wait_for, wait_for_file};
-
-/// A run whose only job says that it runs and then waits for a gate.
-fn waiting(bench: &Bench) -> Running {
-    let (ready, gate) = (bench.root().join("ready"), bench.root().join("gate"));
-    bench.file(
-        ".jobwright.yaml",
-        format!(
-            "stages: [a]\nx: {{stage: a, script: ['touch {}; until test -e {}; do sleep 0.02; done']}}\n",
-            ready.display(),
-            gate.display()
-        ),
-    );
-    let running = bench.start(bench.command(&["run"]));
-    wait_for_file(&ready);
-    running
-}
-
-/// Every path below `directory` with what makes up its state.
-fn tree(directory: &Path) -> Vec<(PathBuf, u64, Option<std::time::SystemTime>)> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
-        let metadata = entry.path().symlink_metadata().unwrap();
-        found.push((entry.path(), metadata.len(), metadata.modified().ok()));
-        if metadata.is_dir() {
-            found.extend(tree(&entry.path()));
-        }
-    }
-    found.sort();
-    found
-}
+use crate::support::{Bench, IMAGE, docker, processes_that_mention, tree, wait_for, waiting};
 
 // covers: local-ci 75
 #[test]

@@ -3,6 +3,7 @@
 
 mod engine;
 mod leftovers;
+mod waiting;
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use engine::{IMAGE, docker, inspect};
 pub(crate) use leftovers::processes_that_mention;
+pub(crate) use waiting::{tree, waiting};
 
 /// The longest that anything here may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);

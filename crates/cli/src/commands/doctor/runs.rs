@@ -1,0 +1,109 @@
+//! The runs of the state directory: which are watched, which a dead Jobwright left unfinished, which journals are damaged.
+
+use std::fs;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+
+use jobwright_journal::{FormatError, JournalError, StateDir, StateDirError};
+use jobwright_model::RunId;
+use jobwright_runtime::Claims;
+
+use super::engines::Stock;
+use super::finding::{Finding, Level};
+use super::{attention, count, told};
+
+/// The last event is far shorter.
+const LAST_EVENT: i64 = 64 << 10;
+
+pub(super) fn look(
+    state: &StateDir,
+    claims: &Claims,
+    stock: &Stock,
+    found: &mut Vec<Finding>,
+) -> Result<(), StateDirError> {
+    let (mut over, mut watched) = (0, 0);
+    for run in state.runs()? {
+        if state.run_is_owned(&run)? {
+            watched += 1;
+            continue;
+        }
+        let before = found.len();
+        damaged(state, claims, &run, found);
+        unfinished(state, claims, stock, &run, found);
+        over += usize::from(found.len() == before);
+    }
+    let what = format!("{} over, {} watched by a Jobwright that lives", count(over, "is", "are"), watched);
+    found.push(told(Level::Sound, "runs", what));
+    Ok(())
+}
+
+/// What a dead owner left of the run.
+fn unfinished(state: &StateDir, claims: &Claims, stock: &Stock, run: &RunId, found: &mut Vec<Finding>) {
+    let folder = state.run_dir(run);
+    let open: Vec<_> = claims.open_tasks_of(run).collect();
+    let running = open.iter().filter(|(task, _)| stock.runs(task)).count();
+    let ended = has_ended(&folder.join("events.ndjson"));
+    let clone = folder.join("clone").exists();
+    let resume = format!("jobwright run --resume {run}");
+    let clean = "jobwright clean".to_owned();
+    if open.is_empty() && !clone {
+        if !ended {
+            // Nothing has to be done about it, and what was cleaned up looks like this too.
+            let what = "its Jobwright was gone before the run was over, and nothing of it is left";
+            found.push(Finding { right: vec![resume], ..told(Level::Note, run.as_str(), what) });
+        }
+        return;
+    }
+    let mut backends: Vec<&str> = open.iter().map(|(_, place)| place.backend.as_str()).collect();
+    backends.sort_unstable();
+    backends.dedup();
+    let mut parts = Vec::new();
+    if !open.is_empty() {
+        let tasks = count(open.len(), "task", "tasks");
+        parts.push(format!("{tasks} on {} ({running} running)", backends.join(", ")));
+    }
+    if clone {
+        parts.push("the clone of a repository".to_owned());
+    }
+    let what = format!("its Jobwright is gone and left {}", parts.join(" and "));
+    let right = if ended { vec![clean] } else { vec![resume, clean] };
+    found.push(attention(run.as_str(), what, &right));
+}
+
+fn damaged(state: &StateDir, claims: &Claims, run: &RunId, found: &mut Vec<Finding>) {
+    if let Some((_, error)) = claims.unreadable().iter().find(|(of, _)| of == run) {
+        let is_damage = matches!(error, JournalError::Format { source: FormatError::Damaged { .. }, .. });
+        let right = if is_damage { vec!["jobwright clean".to_owned()] } else { Vec::new() };
+        found.push(attention(run.as_str(), error.to_string(), &right));
+    }
+    for name in put_aside(&state.run_dir(run)) {
+        let what = format!("its journal was damaged once; the damaged one is kept as {name}");
+        found.push(told(Level::Note, run.as_str(), what));
+    }
+}
+
+fn put_aside(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter(|name| name.starts_with("journal.damaged")).collect()
+}
+
+/// Whether the run's last event was written. A run that never began has no event at all, and needs nothing.
+fn has_ended(events: &Path) -> bool {
+    let tail = || -> std::io::Result<Vec<u8>> {
+        let mut file = fs::File::open(events)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::End(-LAST_EVENT.min(i64::try_from(length).unwrap_or(LAST_EVENT))))?;
+        let mut tail = Vec::new();
+        file.read_to_end(&mut tail)?;
+        Ok(tail)
+    };
+    let tail = match tail() {
+        Ok(tail) => tail,
+        Err(error) => return error.kind() == std::io::ErrorKind::NotFound,
+    };
+    let last = tail.split(|byte| *byte == b'\n').rfind(|line| !line.is_empty());
+    let Some(last) = last else { return true };
+    let event = serde_json::from_slice::<serde_json::Value>(last).ok();
+    event.is_some_and(|event| event["type"] == "run_finished")
+}
