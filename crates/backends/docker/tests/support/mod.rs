@@ -7,6 +7,7 @@
 #![allow(dead_code, unreachable_pub)]
 
 pub mod base;
+pub mod own_engine;
 pub mod podman;
 pub mod proxy;
 pub mod scripted;
