@@ -248,8 +248,8 @@ a:
   stage: build
   resources: {cpu: 0.5, memory: 64MiB}
   script:
-    - of() { grep "$1" /proc/self/cgroup | cut -d : -f 3; }
-    - cd /sys/fs/cgroup && cat memory$(of :memory:)/memory.limit_in_bytes .$(of ^0::)/memory.max 2> /dev/null || true
+    - 'of() { grep "$1" /proc/self/cgroup | cut -d : -f 3; }'
+    - 'cd /sys/fs/cgroup && cat memory$(of :memory:)/memory.limit_in_bytes .$(of ^0::)/memory.max 2> /dev/null || true'
 "#;
     let project = Project::new(&[&Site::Process], on_the_host).await;
     let told = project.run().await;
