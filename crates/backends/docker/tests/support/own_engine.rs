@@ -158,7 +158,10 @@ impl Drop for OwnEngine {
                 let below = below.unwrap_or_default();
                 let below =
                     below.split_ascii_whitespace().filter_map(|child| Pid::from_raw(child.parse().ok()?));
-                below.chain([pid]).for_each(|pid| drop(kill_process(pid, Signal::KILL)));
+                for pid in below.chain([pid]) {
+                    // One that ended meanwhile is what was wanted.
+                    let _ = kill_process(pid, Signal::KILL);
+                }
             }
         }
         // It mounts its data over themselves and keeps that when it ends with containers that live.
