@@ -26,6 +26,9 @@ const OWN_PREFIX: &str = "dev.jobwright.";
 /// Labels as an engine takes them.
 pub(crate) type Labels = HashMap<String, String>;
 
+/// Filters as an engine takes them.
+pub(crate) type Filters = HashMap<String, Vec<String>>;
+
 /// Labels of everything that belongs to `task`.
 pub(crate) fn task_labels(owner: &OwnerId, task: &TaskUuid) -> Labels {
     [(labels::OWNER, owner.as_str()), (labels::TASK, task.as_str())]
@@ -85,7 +88,7 @@ pub(crate) fn carries(labels: Option<&Labels>, marks: &[(&str, &str)]) -> bool {
 }
 
 /// The filter for things that carry all of `labels`.
-pub(crate) fn having(labels: &[(&str, &str)]) -> HashMap<String, Vec<String>> {
+pub(crate) fn having(labels: &[(&str, &str)]) -> Filters {
     let labels = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     HashMap::from([("label".to_owned(), labels)])
 }

@@ -7,7 +7,6 @@
 //! whose path is changed: Podman's `init`, which is not in Docker's API, and every answer that bollard would read too strictly
 //! ([`Engine::get`]).
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ use jobwright_backend::{Error, Result};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use crate::belongings::{carries, having};
+use crate::belongings::{Filters, carries, having};
 use crate::failure;
 use crate::records::{ContainerRecord, EngineRecord, ListedContainer};
 use crate::settings::DockerSettings;
@@ -182,10 +181,7 @@ impl Engine {
     }
 
     /// What the engine answers to these filters, ended ones too.
-    pub(crate) async fn containers_filtered(
-        &self,
-        filters: &HashMap<String, Vec<String>>,
-    ) -> Result<Vec<ListedContainer>> {
+    pub(crate) async fn containers_filtered(&self, filters: &Filters) -> Result<Vec<ListedContainer>> {
         let filters = serde_json::Value::from_iter(filters.clone()).to_string();
         let query = form_urlencoded::Serializer::new(String::new()).append_pair("filters", &filters).finish();
         let path = format!("{}/containers/json?all=true&{query}", self.prefix);

@@ -304,7 +304,7 @@ mod tests {
     #[test]
     fn in_the_second_version_a_controller_is_given_on_and_every_limit_has_its_file() {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("cgroup.subtree_control"), "pids").unwrap();
+        fs::write(dir.path().join("cgroup.subtree_control"), "memory pids").unwrap();
         let seat = Seat { folder: dir.path().to_owned(), unified: true };
         let folder = dir.path().join("step");
         fs::create_dir(&folder).unwrap();
@@ -312,7 +312,7 @@ mod tests {
             fs::write(folder.join(file), "").unwrap();
         }
         for (controller, amount) in
-            [(Controller::Memory, 64 << 20), (Controller::Cpu, 500_000_000), (Controller::Pids, 9)]
+            [(Controller::Memory, 64 << 20), (Controller::Pids, 9), (Controller::Cpu, 500_000_000)]
         {
             Planned { controller, amount, seat: seat.clone(), folder: folder.clone() }.make().unwrap();
         }
