@@ -131,6 +131,33 @@ fn needs_may_be_objects_and_optional_ones_that_are_not_there_are_left_out() {
 }
 
 #[test]
+fn an_optional_need_of_a_job_that_may_not_run_is_noted() {
+    let imported = gitlab(&format!(
+        "{JOB}c:\n  image: i\n  script: [x]\n  needs: [{{job: a, optional: true}}, {{job: b, optional: true}}]\n\
+         b:\n  image: i\n  script: [x]\n  rules: [{{if: $DEPLOY}}]\n"
+    ));
+    assert_eq!(job(&imported, "c").needs, ["a", "b"]);
+    check_noted(&imported, "the need of `b` is optional");
+    assert!(!imported.text.contains("the need of `a`"), "a job that always runs is always needed");
+}
+
+#[test]
+fn the_flags_of_a_pattern_mean_what_gitlab_means_by_them() {
+    for (pattern, said) in [
+        ("/^a$/m", r#"branch.matches("(?m)^a$")"#),
+        ("/a.b/s", r#"branch.matches("(?s)a.b")"#),
+        ("/main/i", r#"branch.matches("(?i)main")"#),
+        ("/a.*b/imU", r#"branch.matches("(?im)a.*b")"#),
+        ("/a.*b/U", r#"branch.matches("a.*b")"#),
+    ] {
+        let imported = gitlab(&format!("{JOB}  rules: [{{if: '$CI_COMMIT_BRANCH =~ {pattern}'}}]\n"));
+        assert_eq!(condition(&imported, "a"), said, "{pattern}");
+    }
+    let imported = gitlab(&format!("{JOB}  rules: [{{if: '$CI_COMMIT_BRANCH =~ /a/x'}}]\n"));
+    check_noted(&imported, "`/x` is unknown");
+}
+
+#[test]
 fn a_job_that_needs_nothing_is_noted() {
     check_noted(&gitlab(&with("needs: []")), "`a` needs nothing and waits for all earlier stages here");
 }

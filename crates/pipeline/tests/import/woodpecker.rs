@@ -19,6 +19,7 @@ fn steps_follow_each_other_and_share_what_they_leave() {
     assert_eq!(job(&imported, "build").artifacts.unwrap().paths, ["**"]);
     assert_eq!(job(&imported, "test").artifacts, None);
     assert_eq!(pipeline(&imported).stages, ["woodpecker"]);
+    check_noted(&imported, "all that a job leaves is packed, as artifacts");
 }
 
 #[test]
@@ -218,6 +219,18 @@ fn a_failure_may_be_ignored_and_a_step_detached() {
     assert!(job(&imported, "s").detached);
     assert!(job(&imported, "a").needs.is_empty());
     check_noted(&imported, "`s` is detached");
+}
+
+// covers: woodpecker 93
+#[test]
+fn who_depends_on_a_detached_step_waits_for_what_that_waits_for_and_it_is_said() {
+    let imported = woodpecker(&steps(&[
+        BUILD,
+        "db: {image: i, commands: [x], detach: true, depends_on: build}",
+        "test: {image: i, commands: [x], depends_on: db}",
+    ]));
+    assert_eq!(job(&imported, "test").needs, ["build"]);
+    check_noted(&imported, "`test` depends on the detached `db`");
 }
 
 #[test]

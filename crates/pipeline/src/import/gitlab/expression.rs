@@ -9,6 +9,10 @@ const LONGEST: usize = 2_000;
 /// The most brackets inside of each other.
 const DEEPEST: usize = 12;
 
+/// The flags of a regular expression. GitLab puts them in front of it as `(?ims)` for RE2, which means by them what we do: `m` is for `^`
+/// and `$` at the lines of a text, not for Ruby's `.` over line feeds.
+const FLAGS: &str = "ismU";
+
 /// What GitLab knows of a pipeline, and how we say it.
 const FACTS: [(&str, &str); 5] = [
     ("CI_COMMIT_BRANCH", "branch"),
@@ -116,20 +120,13 @@ pub(super) fn pattern(text: &str) -> Result<(String, &str), String> {
     let behind = &text[end + 1..];
     let flags = behind.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(behind.len());
     let (flags, behind) = behind.split_at(flags);
-    let known: String = flags
-        .chars()
-        .filter_map(|flag| match flag {
-            'i' => Some('i'),
-            'm' => Some('s'),
-            's' => Some('s'),
-            _ => None,
-        })
-        .collect();
-    if known.len() != flags.len() {
+    if flags.contains(|flag| !FLAGS.contains(flag)) {
         return Err(format!("`/{flags}` is unknown"));
     }
+    // Which of several matches is taken is nothing that a condition asks.
+    let flags = flags.replace('U', "");
     let regex = text[..end].replace("\\/", "/");
-    let regex = if known.is_empty() { regex } else { format!("(?{known}){regex}") };
+    let regex = if flags.is_empty() { regex } else { format!("(?{flags}){regex}") };
     Ok((regex, behind))
 }
 

@@ -1,6 +1,6 @@
 //! One job of GitLab's in our keys. Not for which jobs there are (`mod`), when one runs (`rules`) or how often (`matrix`).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::variables::Written;
 use super::{containers, is_predefined, kept, rules};
@@ -54,6 +54,8 @@ pub(super) struct Setting<'a> {
     pub(super) workflow: &'a Condition,
     /// What the jobs are called in the result, by their names in the file; several for one whose matrix was written out.
     pub(super) names: &'a HashMap<String, Vec<String>>,
+    /// The jobs, by their names in the file, that may not be part of a pipeline of GitLab's.
+    pub(super) conditional: &'a HashSet<&'a str>,
 }
 
 /// The job `name` with these keys; `extra` are the variables of one combination of a matrix that is written out.
@@ -311,6 +313,13 @@ fn needs(entry: &Entry, name: &Entry, setting: &Setting<'_>, notes: &mut Notes) 
                 );
             }
             Some(names) => {
+                if optional && setting.conditional.contains(needed) {
+                    let message = format!(
+                        "the need of `{}` is optional: when that is not to run, its own needs are still waited for",
+                        shown(needed)
+                    );
+                    notes.note_help(span, message, "need those instead that must have passed");
+                }
                 for needed in names {
                     if !needs.contains(needed) && notes.spend(needed.len(), span) {
                         needs.push(needed.clone());

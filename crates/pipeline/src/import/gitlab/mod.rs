@@ -99,7 +99,15 @@ fn write(entries: &[Entry], notes: &mut Notes) -> Document {
         })
     };
     let globals_at_top = !plans.iter().any(|plan| restricts(&plan.keys));
-    let setting = Setting { globals: &globals, globals_at_top, workflow: &workflow, names: &names };
+    let conditional = jobs.iter().filter(|job| rules::may_not_run(&job.keys));
+    let conditional = conditional.map(|job| job.entry.key.as_str()).collect();
+    let setting = Setting {
+        globals: &globals,
+        globals_at_top,
+        workflow: &workflow,
+        names: &names,
+        conditional: &conditional,
+    };
     for plan in &plans {
         if !notes.fits() {
             break;

@@ -97,6 +97,11 @@ pub(super) fn read(job: &[Entry], name: &Entry, notes: &mut Notes) -> When {
     when
 }
 
+/// Whether a pipeline of GitLab's may lack the job with these keys.
+pub(super) fn may_not_run(job: &[Entry]) -> bool {
+    ["rules", "only", "except"].iter().any(|key| get(job, key).is_some())
+}
+
 struct Rule<'a> {
     holds: Condition,
     runs: Condition,

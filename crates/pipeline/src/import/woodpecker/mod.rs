@@ -129,23 +129,30 @@ fn write(notes: &mut Notes) -> Document {
         }
         last.insert(workflow.name.clone(), if ends.is_empty() { before } else { ends });
     }
-    share_workspaces(&mut document.jobs);
+    if share_workspaces(&mut document.jobs) {
+        let span = workflows.first().map_or_else(Span::default, |workflow| workflow.span);
+        notes.note_help(
+            span,
+            "steps share one workspace: here all that a job leaves is packed, as artifacts, for the jobs that need it",
+            "name fewer `paths` under `artifacts` to make that cheaper, or take `artifacts` out where nothing is handed on",
+        );
+    }
     if document.jobs.is_empty() && !notes.has_error() {
         notes.wrong(Span::default(), "there is no step that could run");
-    }
-    if document.jobs.len() > 1 {
-        document.advice.push("Steps shared one workspace: here what a job leaves goes on to those that need it, as artifacts. Name fewer paths to make that cheaper.".to_owned());
     }
     notes.tell_foreign("Woodpecker");
     document
 }
 
-/// What a job leaves goes on to those that need it.
-fn share_workspaces(jobs: &mut [Job]) {
+/// What a job leaves goes on to those that need it. Answers whether there are any.
+fn share_workspaces(jobs: &mut [Job]) -> bool {
     let needed: HashSet<String> = jobs.iter().flat_map(|job| job.needs.clone()).collect();
+    let mut share = false;
     for job in jobs.iter_mut().filter(|job| needed.contains(&job.name)) {
         job.set("artifacts", Out::map([("paths", Out::texts(["**"]))]));
+        share = true;
     }
+    share
 }
 
 /// How many workflows must have run before each, one after the other.

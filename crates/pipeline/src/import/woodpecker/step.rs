@@ -104,6 +104,11 @@ fn plugin(job: &mut Job, step: &Container, notes: &mut Notes) {
     job.leave_out();
 }
 
+/// Whether a step runs beside the others.
+pub(super) fn is_detached(step: &Container) -> bool {
+    get(&step.keys, "detach").and_then(|entry| flag(&entry.value)) == Some(true)
+}
+
 fn how_it_runs(job: &mut Job, step: &Container, services: &[Out], notes: &mut Notes) {
     let keys = &step.keys;
     let whose = shown(&step.name);
@@ -117,7 +122,7 @@ fn how_it_runs(job: &mut Job, step: &Container, services: &[Out], notes: &mut No
             _ => notes.wrong(entry.key_span, "`failure` must be `fail`, `ignore` or `cancel`"),
         }
     }
-    if get(keys, "detach").and_then(|entry| flag(&entry.value)) == Some(true) {
+    if is_detached(step) {
         notes.note_help(
             step.span,
             format!("`{whose}` is detached: other jobs do not reach it by its name"),

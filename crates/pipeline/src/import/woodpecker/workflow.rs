@@ -94,10 +94,11 @@ impl Workflow {
         let is_graph = steps.iter().any(|step| step.keys.iter().any(|entry| entry.key == "depends_on"));
         let mut order = Order { before, is_graph, names: HashMap::new(), last: before.to_vec() };
         for step in &steps {
-            order
-                .names
-                .entry(step.name.clone())
-                .or_insert_with(|| Place { needs: Vec::new(), stands_for: None });
+            order.names.entry(step.name.clone()).or_insert_with(|| Place {
+                needs: Vec::new(),
+                stands_for: None,
+                detached: step::is_detached(step),
+            });
         }
         let mut written = Vec::new();
         for step in &steps {
@@ -160,6 +161,8 @@ struct Place {
     needs: Vec<String>,
     /// The job that the step became; nothing for one that others do not wait for.
     stands_for: Option<String>,
+    /// It runs beside the others, which wait at most until it has begun.
+    detached: bool,
 }
 
 impl Order<'_> {
@@ -170,17 +173,22 @@ impl Order<'_> {
         let Some(entry) = get(&step.keys, "depends_on") else { return Vec::new() };
         let mut needs = Vec::new();
         for (name, span) in depends_on(entry, notes) {
-            if self.names.contains_key(&name) && name != step.name {
-                needs.push(name);
-            } else {
-                notes.wrong(
-                    span,
-                    format!(
-                        "`{}` depends on `{}`, but there is no such step",
-                        shown(&step.name),
-                        shown(&name)
-                    ),
-                );
+            let known = self.names.get(&name).filter(|_| name != step.name);
+            let (whose, shown_name) = (shown(&step.name), shown(&name));
+            match known {
+                Some(known) => {
+                    if known.detached {
+                        let message = format!(
+                            "`{whose}` depends on the detached `{shown_name}`: it waits for what that waits for, not until that has begun"
+                        );
+                        let help =
+                            "wait in its `script` until what it needs is there, or make that a service";
+                        notes.note_help(span, message, help);
+                    }
+                    needs.push(name);
+                }
+                None => notes
+                    .wrong(span, format!("`{whose}` depends on `{shown_name}`, but there is no such step")),
             }
         }
         needs
@@ -188,7 +196,7 @@ impl Order<'_> {
 
     fn leave_out(&mut self, step: &Container, notes: &mut Notes) {
         let needs = self.needs(step, notes);
-        self.names.insert(step.name.clone(), Place { needs, stands_for: None });
+        self.place(step, needs, None);
     }
 
     fn put(&mut self, step: &Container, job: &Job, aside: bool, notes: &mut Notes) {
@@ -197,7 +205,12 @@ impl Order<'_> {
             self.last = vec![job.name.clone()];
         }
         let stands_for = (!aside).then(|| job.name.clone());
-        self.names.insert(step.name.clone(), Place { needs, stands_for });
+        self.place(step, needs, stands_for);
+    }
+
+    fn place(&mut self, step: &Container, needs: Vec<String>, stands_for: Option<String>) {
+        let place = Place { needs, stands_for, detached: step::is_detached(step) };
+        self.names.insert(step.name.clone(), place);
     }
 
     /// The jobs that a step needs: for one that is not waited for, those that it needs itself.
