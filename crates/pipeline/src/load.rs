@@ -9,7 +9,7 @@ use crate::check::check;
 use crate::dialect::Dialect;
 use crate::finding::Report;
 use crate::findings::Findings;
-use crate::include::{self, Place};
+use crate::include::{self, OpenError, Place, Reach};
 use crate::pipeline::Pipeline;
 use crate::source::{FileId, Sources};
 use crate::yaml::{MAX_BYTES, decode};
@@ -26,6 +26,14 @@ pub enum LoadError {
         /// What the system says.
         reason: io::Error,
     },
+    /// The file lies outside of the directory that the loader is confined to. Whether it is there was not looked at.
+    #[error("the pipeline file `{}` lies outside of `{}`, the directory that files may come from", path.display(), root.display())]
+    Outside {
+        /// Which file.
+        path: PathBuf,
+        /// Where it has to lie.
+        root: PathBuf,
+    },
     /// The file is wrong, or one that it includes.
     #[error(transparent)]
     Invalid(#[from] Report),
@@ -35,6 +43,7 @@ pub enum LoadError {
 #[derive(Debug, Clone, Default)]
 pub struct Loader {
     base: Option<PathBuf>,
+    reach: Reach,
     every_key: bool,
 }
 
@@ -52,6 +61,16 @@ impl Loader {
         self
     }
 
+    /// Reads no file but those beneath the directory `root`, whatever a path or a link says: for files that others wrote, as a message
+    /// shows lines of the files that it is about. What lies outside is refused without a look at whether it is there. A
+    /// relative `root` counts from the working directory. What jobs read when they are compiled (`env_file`, secrets) is
+    /// up to who answers for it, [`crate::ResolveSecret`].
+    #[must_use]
+    pub fn confined_to(mut self, root: impl Into<PathBuf>) -> Self {
+        self.reach = Reach::Beneath(root.into());
+        self
+    }
+
     /// Takes keys as well that this version does not honour yet ([`crate::Support::Later`]): what comes of it must not be run.
     /// For the tests of the language.
     #[must_use]
@@ -64,15 +83,26 @@ impl Loader {
     /// [`MAX_BYTES`] of each are read.
     ///
     /// # Errors
-    /// [`LoadError::Unreadable`] when the system does not give the file, [`LoadError::Invalid`] when a rule is violated.
+    /// [`LoadError::Unreadable`] when the system does not give the file or it is no regular one, [`LoadError::Outside`] when it lies where
+    /// no file may come from, [`LoadError::Invalid`] when a rule is violated, that of included files among them.
     pub fn load(&self, path: impl AsRef<Path>) -> Result<Pipeline, LoadError> {
         let path = path.as_ref();
         let unreadable = |reason| LoadError::Unreadable { path: path.to_owned(), reason };
+        let (file, canonical) = match &self.reach {
+            // Whoever names a file may name a pipe.
+            Reach::Everywhere => (File::open(path).map_err(unreadable)?, std::fs::canonicalize(path).ok()),
+            Reach::Beneath(root) => match self.reach.open(path) {
+                Ok(opened) => (opened.file, Some(opened.canonical)),
+                Err(OpenError::Io(reason)) => return Err(unreadable(reason)),
+                Err(OpenError::Outside) => {
+                    return Err(LoadError::Outside { path: path.to_owned(), root: root.clone() });
+                }
+            },
+        };
         let mut bytes = Vec::new();
-        let file = File::open(path).map_err(unreadable)?;
         file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
         let directory = path.parent().map(Path::to_owned).unwrap_or_default();
-        let place = Place { directory, canonical: std::fs::canonicalize(path).ok() };
+        let place = Place { directory, canonical, reach: self.reach.clone() };
         Ok(self.read(&path.display().to_string(), &bytes, Some(place))?)
     }
 
@@ -82,7 +112,11 @@ impl Loader {
     /// # Errors
     /// A [`Report`] with everything that is wrong.
     pub fn parse(&self, name: &str, bytes: &[u8]) -> Result<Pipeline, Report> {
-        let place = self.base.clone().map(|directory| Place { directory, canonical: None });
+        let place = self.base.clone().map(|directory| Place {
+            directory,
+            canonical: None,
+            reach: self.reach.clone(),
+        });
         self.read(name, bytes, place)
     }
 

@@ -2,7 +2,6 @@
 //! merging them.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
@@ -10,7 +9,8 @@ use crate::check::describe;
 use crate::dialect::Dialect;
 use crate::finding::Finding;
 use crate::findings::Findings;
-use crate::include::{Place, SMALLEST, empty_file};
+use crate::include::reach::Opened;
+use crate::include::{OpenError, Place, Reach, SMALLEST, empty_file};
 use crate::keys::{self, PIPELINE_KEYS};
 use crate::source::{Source, Sources, Span};
 use crate::text::shown;
@@ -44,6 +44,7 @@ pub(super) struct Files {
     known: HashMap<PathBuf, usize>,
     /// The trees whose includes are being read, outermost first.
     chain: Vec<usize>,
+    reach: Reach,
     includes_left: usize,
     bytes_left: usize,
 }
@@ -58,6 +59,7 @@ impl Files {
             bytes_left: MOST_BYTES.saturating_sub(source.text().len()),
             includes_left: MOST_INCLUDES,
             known: HashMap::new(),
+            reach: Reach::default(),
             chain: Vec::new(),
             sources: Sources::new(source),
         };
@@ -67,7 +69,8 @@ impl Files {
         }
         let index = files.add(path, root, findings);
         match place {
-            Some(Place { directory, canonical }) => {
+            Some(Place { directory, canonical, reach }) => {
+                files.reach = reach;
                 files.known.extend(canonical.map(|path| (path, index)));
                 files.follow(index, &directory, findings);
             }
@@ -133,14 +136,14 @@ impl Files {
         findings: &mut Findings,
     ) -> Option<usize> {
         let path = plain(&directory.join(text));
-        let canonical = match std::fs::canonicalize(&path) {
-            Ok(canonical) => canonical,
-            Err(reason) => {
-                findings.push(unreadable(span, &path, &reason));
+        let opened = match self.reach.open(&path) {
+            Ok(opened) => opened,
+            Err(error) => {
+                findings.push(not_to_be_had(span, &path, &error));
                 return None;
             }
         };
-        let known = self.known.get(&canonical).copied();
+        let known = self.known.get(&opened.canonical).copied();
         let open = known.and_then(|known| self.chain.iter().position(|open| *open == known));
         if let Some(open) = open {
             findings.push(self.circle(open, span));
@@ -149,7 +152,7 @@ impl Files {
         if !self.has_room(span, findings) {
             return None;
         }
-        known.or_else(|| self.read_new(by, path, canonical, span, findings))
+        known.or_else(|| self.read_new(by, path, opened, span, findings))
     }
 
     /// A file that was not read yet, with all that it includes.
@@ -157,11 +160,12 @@ impl Files {
         &mut self,
         by: usize,
         path: PathBuf,
-        canonical: PathBuf,
+        opened: Opened,
         span: Span,
         findings: &mut Findings,
     ) -> Option<usize> {
-        let bytes = self.fetch(&path, &canonical, span, findings)?;
+        let Opened { file, canonical } = opened;
+        let bytes = self.fetch(&path, file, span, findings)?;
         let id = self.sources.next_id();
         let source = match decode(id, &path.display().to_string(), &bytes) {
             Ok(source) => source,
@@ -187,17 +191,15 @@ impl Files {
     fn fetch(
         &mut self,
         path: &Path,
-        canonical: &Path,
+        file: impl Read,
         span: Span,
         findings: &mut Findings,
     ) -> Option<Vec<u8>> {
-        let bytes = match read(canonical) {
-            Ok(bytes) => bytes,
-            Err(reason) => {
-                findings.push(unreadable(span, path, &reason));
-                return None;
-            }
-        };
+        let mut bytes = Vec::new();
+        if let Err(reason) = file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes) {
+            findings.push(unreadable(span, path, &reason));
+            return None;
+        }
         let Some(left) = self.bytes_left.checked_sub(bytes.len()) else {
             let most = MOST_BYTES / 1024 / 1024;
             let message = format!("the files of this pipeline are larger than {most} MiB in all");
@@ -265,14 +267,15 @@ fn path_of(item: &Node, findings: &mut Findings) -> Option<(String, Span)> {
     }
 }
 
-/// The bytes of a regular file: a pipe or a device would be waited for without end.
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
+fn not_to_be_had(span: Span, path: &Path, error: &OpenError) -> Finding {
+    match error {
+        OpenError::Io(reason) => unreadable(span, path, reason),
+        OpenError::Outside => {
+            let path = shown(&path.display().to_string());
+            let message = format!("the included file `{path}` cannot be included here: {error}");
+            Finding::error(span, message).help("put a copy of it into the project, and include that")
+        }
     }
-    let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 fn unreadable(span: Span, path: &Path, reason: &io::Error) -> Finding {

@@ -4,6 +4,7 @@
 mod files;
 mod merge;
 mod placeholders;
+mod reach;
 
 use std::path::PathBuf;
 
@@ -12,6 +13,8 @@ use crate::findings::Findings;
 use crate::source::{Source, Sources, Span};
 use crate::yaml::Entry;
 
+pub(crate) use reach::{OpenError, Reach};
+
 /// Where a file lies, as far as that is known.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
@@ -19,6 +22,8 @@ pub(crate) struct Place {
     pub(crate) directory: PathBuf,
     /// The file itself, to know it again when it is included.
     pub(crate) canonical: Option<PathBuf>,
+    /// From where it may include others.
+    pub(crate) reach: Reach,
 }
 
 /// All that a pipeline's files say.
