@@ -118,11 +118,8 @@ impl Crew {
             duration,
             error: report.error.clone(),
             ending: report.ending.clone(),
+            allowed: passed_over,
         });
-        if passed_over {
-            let data = format!("Job {} may fail: the run passes over it\n", job.name);
-            self.bus.emit(EventKind::Diagnostic { data });
-        }
         report
     }
 

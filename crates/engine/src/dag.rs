@@ -138,3 +138,62 @@ impl Graph {
         skipped
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `jobs` over ten stages; every second one waits for all earlier stages, the others need the two before them.
+    fn pipeline(jobs: usize) -> (Vec<String>, Vec<PreparedJob>, usize) {
+        let stages: Vec<String> = (0..10).map(|stage| format!("s{stage}")).collect();
+        let job = |n: usize| {
+            let needs: Vec<usize> = if n % 2 == 0 { Vec::new() } else { (n.saturating_sub(2)..n).collect() };
+            PreparedJob {
+                name: format!("j{n}").into(),
+                stage: stages[n * 10 / jobs].as_str().into(),
+                needs: needs.iter().map(|need| format!("j{need}")).collect(),
+                ..PreparedJob::default()
+            }
+        };
+        let all: Vec<PreparedJob> = (0..jobs).map(job).collect();
+        let needs = all.iter().map(|job| job.needs.len()).sum();
+        (stages, all, needs)
+    }
+
+    /// Goes through the whole graph, every job passing: how many edges it has, and the jobs in their order.
+    fn walk(stages: &[String], jobs: &[PreparedJob]) -> (usize, Vec<usize>) {
+        let mut graph = Graph::new(stages, jobs, |job, need| panic!("{job} needs {need}"));
+        let edges = graph.nodes.iter().map(|node| node.dependents.len()).sum();
+        let mut order = Vec::new();
+        while let Some(job) = graph.next_ready() {
+            order.push(job);
+            graph.pass(job);
+        }
+        (edges, order)
+    }
+
+    // covers: local-ci 55 (the cost)
+    #[test]
+    fn what_a_graph_costs_grows_with_its_jobs_and_needs() {
+        for count in [100, 1_000, 10_000] {
+            let (stages, jobs, needs) = pipeline(count);
+            let (edges, order) = walk(&stages, &jobs);
+            // Each edge is laid and gone through once: to and from the ends of stages, between these, and the needs.
+            assert!(edges <= 2 * count + stages.len() + needs, "{edges} edges of {count} jobs");
+            assert_eq!(order.len(), count);
+        }
+    }
+
+    #[test]
+    fn a_failure_at_the_root_passes_each_edge_once_too() {
+        let (stages, jobs, _) = pipeline(10_000);
+        let mut graph = Graph::new(&stages, &jobs, |_, _| {});
+        let first = graph.next_ready().unwrap();
+        let skipped = graph.fail(first);
+        let mut names: Vec<usize> = skipped.iter().map(|(job, _)| *job).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), skipped.len(), "nobody is skipped twice");
+        assert!(graph.nodes[first].dependents.is_empty());
+    }
+}

@@ -2,14 +2,17 @@
 //! nothing, writes nothing and reads no secret; a backend is only asked whether it is there.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::num::NonZero;
+use std::num::{NonZero, NonZeroU32};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use jobwright_backend::{Backend, BackendRegistry, FindError};
 use jobwright_events::RunMode;
 use jobwright_model::RunId;
-use jobwright_pipeline::{Pipeline, PipelineJob, Report, Target};
+use jobwright_pipeline::{
+    AllowFailure, Artifacts, Cache, CachePolicy, Concurrency, HOST_BACKEND, HostCommands, Pipeline,
+    PipelineJob, Report, Retry, Target,
+};
 
 use crate::backends::choose;
 use crate::conditions;
@@ -68,6 +71,22 @@ pub struct ForeseenJob {
     pub services: Vec<(String, String)>,
     /// What must have ended before it begins.
     pub waits: Waits,
+    /// How many variants of its matrix may run at a time.
+    pub max_parallel: Option<NonZeroU32>,
+    /// How many jobs of its group may run at a time, in all runs of the project.
+    pub concurrency: Option<Concurrency>,
+    /// When it would be tried again.
+    pub retry: Retry,
+    /// Which of its failures the run would pass over.
+    pub allow_failure: AllowFailure,
+    /// What it would find of earlier runs, or leave for later ones.
+    pub caches: Vec<ForeseenCache>,
+    /// What it would leave for later jobs.
+    pub artifacts: Option<Artifacts>,
+    /// Commands on the host before its script.
+    pub bootstrap: Vec<String>,
+    /// Commands on the host after it.
+    pub cleanup: Vec<String>,
     /// What it needs and was not selected: nobody waits for it.
     pub not_selected: Vec<String>,
     /// The names of its variables.
@@ -78,6 +97,26 @@ pub struct ForeseenJob {
     pub condition: Option<String>,
     /// Why it would be skipped; nothing when it would run, provided that what it waits for passes.
     pub skipped: Option<String>,
+}
+
+/// A cache of a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForeseenCache {
+    /// Its key as it is written, with `${NAME}` for a variable.
+    pub key: String,
+    /// The directories.
+    pub paths: Vec<String>,
+    /// What the job would do with it.
+    pub policy: CachePolicy,
+}
+
+impl ForeseenCache {
+    fn of(cache: &Cache) -> Self {
+        let names: HashMap<&str, String> =
+            cache.key.variables().map(|name| (name, format!("${{{name}}}"))).collect();
+        let key = cache.key.expand(|name| names.get(name).map(String::as_str));
+        Self { key, paths: cache.paths.clone(), policy: cache.policy }
+    }
 }
 
 /// What must have ended before a job begins.
@@ -146,6 +185,9 @@ struct Schedule<'a> {
     stages: HashMap<&'a str, usize>,
     /// The first stage that has a job which others wait for.
     first_stage: Option<usize>,
+    /// The place of the first job that others wait for, and that of the first which is not of its matrix.
+    first_in_chain: Option<usize>,
+    first_of_another: Option<usize>,
 }
 
 impl<'a> Schedule<'a> {
@@ -154,7 +196,12 @@ impl<'a> Schedule<'a> {
         let names = jobs.iter().map(|job| job.name.as_str()).collect();
         let attached = jobs.iter().filter(|job| !job.detached);
         let first_stage = attached.filter_map(|job| stages.get(job.stage.as_str()).copied()).min();
-        Self { order, jobs, names, stages, first_stage }
+        let first_in_chain = jobs.iter().position(|job| !job.detached);
+        let is_another = |job: &&PipelineJob| {
+            !job.detached && first_in_chain.is_some_and(|first| job.base() != jobs[first].base())
+        };
+        let first_of_another = jobs.iter().position(is_another);
+        Self { order, jobs, names, stages, first_stage, first_in_chain, first_of_another }
     }
 
     fn waits(&self, index: usize, needs: Vec<String>) -> Waits {
@@ -176,8 +223,10 @@ impl<'a> Schedule<'a> {
 
     /// Whether a job that others wait for stands before it; the variants of one matrix do not wait for each other.
     fn follows_one(&self, index: usize) -> bool {
-        let base = self.jobs[index].base();
-        self.jobs[..index].iter().any(|before| !before.detached && before.base() != base)
+        let is_before = |place: Option<usize>| place.is_some_and(|place| place < index);
+        let of_the_first =
+            self.first_in_chain.is_some_and(|first| self.jobs[first].base() == self.jobs[index].base());
+        if of_the_first { is_before(self.first_of_another) } else { is_before(self.first_in_chain) }
     }
 }
 
@@ -200,9 +249,11 @@ impl Places {
             let images = unnamed.iter().any(|job| job.image.is_some());
             places.default = Some(choose(backends, wanted, images).await?);
         }
-        for name in jobs.iter().filter_map(|job| job.backend.as_ref()) {
+        let named = jobs.iter().filter_map(|job| job.backend.as_deref());
+        let on_the_host = jobs.iter().any(|job| job.bootstrap.is_some() || job.cleanup.is_some());
+        for name in named.chain(on_the_host.then_some(HOST_BACKEND)) {
             if !places.named.contains_key(name) {
-                places.named.insert(name.clone(), backends.find(Some(name)).await?);
+                places.named.insert(name.to_owned(), backends.find(Some(name)).await?);
             }
         }
         Ok(places)
@@ -243,6 +294,14 @@ impl Teller<'_> {
             image: job.image.clone(),
             services: job.services.iter().map(|it| (it.alias.clone(), it.image.clone())).collect(),
             waits: self.schedule.waits(index, waited),
+            max_parallel: job.variant.as_ref().and_then(|variant| variant.max_parallel),
+            concurrency: job.concurrency.clone(),
+            retry: job.retry.clone(),
+            allow_failure: job.allow_failure.clone(),
+            caches: job.caches.iter().map(ForeseenCache::of).collect(),
+            artifacts: job.artifacts.clone(),
+            bootstrap: commands(job.bootstrap.as_ref()),
+            cleanup: commands(job.cleanup.as_ref()),
             not_selected,
             variables,
             secrets,
@@ -262,6 +321,10 @@ impl Teller<'_> {
     fn variables(&self, job: &PipelineJob) -> Result<Vec<String>, Report> {
         Ok(conditions::variables(self.prepared, self.spec, self.run, job)?.into_keys().collect())
     }
+}
+
+fn commands(on_the_host: Option<&HostCommands>) -> Vec<String> {
+    on_the_host.map(|commands| commands.run.clone()).unwrap_or_default()
 }
 
 /// The names that are declared as secrets and not given in clear by a higher level.

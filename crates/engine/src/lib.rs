@@ -29,7 +29,7 @@ mod spec;
 
 pub use engine::{Engine, EngineOptions, Run};
 pub use executor::{Begun, JobExecutor, JobOutcome, JobOutput};
-pub use foresight::{ForeseenJob, Foresight, Order, Waits, foresee};
+pub use foresight::{ForeseenCache, ForeseenJob, Foresight, Order, Waits, foresee};
 pub use git::CloneError;
 pub use job::{MatrixGroup, PreparedJob};
 pub use keep::{JobArtifacts, RunArtifacts, caches};

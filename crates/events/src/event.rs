@@ -98,6 +98,8 @@ pub enum EventKind {
         error: Option<String>,
         /// How it ended.
         ending: Ending,
+        /// It failed, as it may: the run passes over it.
+        allowed: bool,
     },
     /// A piece of output: bytes, not a line. Masked already (DESIGN rule 3).
     LogLine {

@@ -123,6 +123,9 @@ pub struct WireEvent {
     /// That many bytes of output are missing here; `data` is then a notice and none of the job's own output.
     #[serde(skip_serializing_if = "is_default")]
     pub gap: u64,
+    /// The job failed, as it may: the run passes over it.
+    #[serde(skip_serializing_if = "is_default")]
+    pub allowed_failure: bool,
 }
 
 impl WireEvent {
@@ -140,6 +143,7 @@ impl WireEvent {
             reason: String::new(),
             data_b64: String::new(),
             gap: 0,
+            allowed_failure: false,
             ..self
         }
     }
@@ -241,7 +245,8 @@ impl From<&Event> for WireEvent {
                 wire.group_id = group.as_ref().map(Group::id).unwrap_or_default();
                 wire.attempt = *attempt;
             }
-            EventKind::JobFinished { job, stage, exec, group, attempt, duration, error, ending } => {
+            EventKind::JobFinished { job, stage, exec, group, attempt, duration, error, ending, allowed } => {
+                wire.allowed_failure = *allowed;
                 wire.job = text(job);
                 wire.stage = text(stage);
                 wire.exec = exec.to_string();

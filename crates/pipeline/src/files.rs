@@ -29,6 +29,16 @@ pub enum CachePolicy {
 }
 
 impl CachePolicy {
+    /// Its word in the file.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pull => "pull",
+            Self::Push => "push",
+            Self::PullPush => "pull-push",
+        }
+    }
+
     /// Whether the job begins with what is kept.
     #[must_use]
     pub fn pulls(self) -> bool {
@@ -140,6 +150,16 @@ pub enum KeepWhen {
 }
 
 impl KeepWhen {
+    /// Its word in the file.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OnSuccess => "on_success",
+            Self::OnFailure => "on_failure",
+            Self::Always => "always",
+        }
+    }
+
     /// Whether they are kept after a job that passed or not.
     #[must_use]
     pub fn holds(self, passed: bool) -> bool {

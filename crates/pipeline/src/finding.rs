@@ -103,6 +103,12 @@ impl Report {
         self.sources.first()
     }
 
+    /// All files that were read.
+    #[must_use]
+    pub fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
     /// The file that `span` is in.
     #[must_use]
     pub fn source_of(&self, span: Span) -> &Source {

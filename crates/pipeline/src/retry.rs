@@ -42,6 +42,16 @@ impl Retry {
 }
 
 impl RetryOn {
+    /// Its word in the file.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Infrastructure => "infrastructure",
+            Self::Timeout => "timeout",
+            Self::OutOfMemory => "out_of_memory",
+        }
+    }
+
     fn is_met_by(self, cause: &Cause) -> bool {
         match self {
             Self::Infrastructure => cause.fault() == Fault::Infrastructure,

@@ -20,9 +20,8 @@ pub const PROGRAM: &str = "jobwright-shim";
 pub fn find_shim() -> Result<PathBuf, ShimError> {
     if let Some(path) = env::var_os("JOBWRIGHT_SHIM") {
         let path = PathBuf::from(path);
-        return is_program(&path)
-            .then_some(path.clone())
-            .ok_or_else(|| ShimError::NotFound { looked_in: format!("JOBWRIGHT_SHIM={}", path.display()) });
+        return named_shim(&path)
+            .map_err(|_| ShimError::NotFound { looked_in: format!("JOBWRIGHT_SHIM={}", path.display()) });
     }
     let mut places: Vec<PathBuf> = Vec::new();
     if let Ok(executable) = env::current_exe() {
@@ -34,6 +33,15 @@ pub fn find_shim() -> Result<PathBuf, ShimError> {
         let listed: Vec<_> = places.iter().map(|place| place.display().to_string()).collect();
         ShimError::NotFound { looked_in: listed.join(", ") }
     })
+}
+
+/// The program at `path`, which somebody named.
+///
+/// # Errors
+/// [`ShimError::NotFound`] when it is not there or not executable.
+pub fn named_shim(path: &Path) -> Result<PathBuf, ShimError> {
+    let program = is_program(path).then(|| path.to_owned());
+    program.ok_or_else(|| ShimError::NotFound { looked_in: path.display().to_string() })
 }
 
 fn is_program(path: &Path) -> bool {

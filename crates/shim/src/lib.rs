@@ -29,7 +29,7 @@ pub use client::Client;
 pub use error::ShimError;
 pub use frame::{Frame, FrameReader};
 pub use identity::ProcessIdentity;
-pub use launch::{ShimDir, find_shim};
+pub use launch::{ShimDir, find_shim, named_shim};
 pub use protocol::{
     Answer, Message, Notice, Order, Refusal, Request, StartFailure, StartOrder, StartProblem, StepId,
     StepStatus,

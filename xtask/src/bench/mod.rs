@@ -7,6 +7,7 @@
 
 mod docker;
 mod engine_api;
+mod graph;
 mod output;
 mod processes;
 mod project;
@@ -37,10 +38,12 @@ pub(crate) struct Options {
 
 type Measurement = fn(&Jobwright, usize) -> Result<Vec<Row>>;
 
-const ALL: [(&str, Measurement); 5] = [
+const ALL: [(&str, Measurement); 7] = [
     ("one-job", processes::one_job),
     ("parallel", processes::parallel),
     ("stages", processes::stages),
+    ("wave", graph::wave),
+    ("graph", graph::cost),
     ("docker", docker::step),
     ("output", output::gibibyte),
 ];

@@ -12,7 +12,7 @@ use futures_util::future::try_join_all;
 use jobwright_backend::{Error, Result};
 use jobwright_model::StepUuid;
 use jobwright_shim::frame::StartInfo;
-use jobwright_shim::{Order, ProcessIdentity, ShimDir, ShimError, StepId, find_shim};
+use jobwright_shim::{Order, ProcessIdentity, ShimDir, ShimError, StepId, find_shim, named_shim};
 use tokio::sync::Mutex;
 
 use crate::backend::NAME;
@@ -57,7 +57,7 @@ impl Shims {
 
     /// The program, where it is to be found.
     pub(crate) fn program(&self) -> Result<PathBuf, ShimError> {
-        self.program.clone().map_or_else(find_shim, Ok)
+        self.program.as_deref().map_or_else(find_shim, named_shim)
     }
 
     /// This process's shim and its name; starts it if it does not run.

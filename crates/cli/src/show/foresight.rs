@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use jobwright_engine::{ForeseenJob, Foresight, Order, Waits};
+use jobwright_engine::{ForeseenCache, ForeseenJob, Foresight, Order, Waits};
+use jobwright_pipeline::{AllowFailure, Retry};
 use serde_json::{Value, json};
 
 use super::harmless::harmless;
@@ -31,6 +32,14 @@ fn job(job: &ForeseenJob) -> Value {
         "image": job.image,
         "services": services.collect::<Vec<_>>(),
         "waitsFor": waits(&job.waits),
+        "maxParallel": job.max_parallel,
+        "concurrency": job.concurrency.as_ref().map(|it| json!({"group": it.group, "limit": it.limit})),
+        "retry": retry(&job.retry),
+        "allowFailure": allow_failure(&job.allow_failure),
+        "caches": job.caches.iter().map(cache).collect::<Vec<_>>(),
+        "artifacts": job.artifacts.as_ref().map(|it| json!({"paths": it.paths, "when": it.when.as_str()})),
+        "bootstrap": job.bootstrap,
+        "cleanup": job.cleanup,
         "notSelected": job.not_selected,
         "variables": job.variables,
         "secrets": job.secrets,
@@ -46,6 +55,26 @@ fn waits(waits: &Waits) -> Value {
         Waits::EarlierStages => json!("earlier stages"),
         Waits::Jobs(jobs) => json!({ "jobs": jobs }),
     }
+}
+
+fn retry(retry: &Retry) -> Value {
+    let on: Vec<&str> = retry.on.iter().map(|kind| kind.as_str()).collect();
+    match retry.max {
+        0 => Value::Null,
+        max => json!({"max": max, "on": on, "exitCodes": retry.exit_codes}),
+    }
+}
+
+fn allow_failure(allowed: &AllowFailure) -> Value {
+    match allowed {
+        AllowFailure::Never => json!(false),
+        AllowFailure::Always => json!(true),
+        AllowFailure::ExitCodes(codes) => json!({ "exitCodes": codes }),
+    }
+}
+
+fn cache(cache: &ForeseenCache) -> Value {
+    json!({"key": cache.key, "paths": cache.paths, "policy": cache.policy.as_str()})
 }
 
 /// For programs, and for people.
@@ -84,16 +113,68 @@ fn lines(out: &mut String, job: &ForeseenJob) {
     let told = [
         ("would be skipped: ", job.skipped.clone().unwrap_or_default()),
         ("", begins(job)),
-        ("beside the other variants of ", job.variant_of.clone().unwrap_or_default()),
+        ("", beside(job)),
+        ("", group(job)),
         ("not selected and not waited for: ", job.not_selected.join(", ")),
         ("if ", job.condition.clone().unwrap_or_default()),
+        ("tried again ", tried_again(&job.retry)),
+        ("may fail", may_fail(&job.allow_failure)),
         ("services: ", services.join(", ")),
+        ("caches: ", job.caches.iter().map(cache_in_words).collect::<Vec<_>>().join("; ")),
+        ("artifacts: ", artifacts(job)),
+        ("on the host before: ", job.bootstrap.join("; ")),
+        ("on the host after: ", job.cleanup.join("; ")),
         ("variables: ", job.variables.join(", ")),
         ("secrets: ", job.secrets.join(", ")),
     ];
     for (what, it) in told.iter().filter(|(_, it)| !it.is_empty()) {
-        let _ = writeln!(out, "  {what}{}", it.replace('\n', " "));
+        let _ = writeln!(out, "  {}", format!("{what}{it}").trim_end().replace('\n', " "));
     }
+}
+
+fn beside(job: &ForeseenJob) -> String {
+    let Some(matrix) = &job.variant_of else { return String::new() };
+    let most = job.max_parallel.map(|most| format!(", at most {most} at a time")).unwrap_or_default();
+    format!("beside the other variants of {matrix}{most}")
+}
+
+fn group(job: &ForeseenJob) -> String {
+    let Some(concurrency) = &job.concurrency else { return String::new() };
+    format!("at most {} of the group {} at a time, in all runs", concurrency.limit, concurrency.group)
+}
+
+/// `up to 2 times (infrastructure, exit code 3)`.
+fn tried_again(retry: &Retry) -> String {
+    let times = match retry.max {
+        0 => return String::new(),
+        1 => "once".to_owned(),
+        max => format!("up to {max} times"),
+    };
+    let kinds = retry.on.iter().map(|kind| kind.as_str().replace('_', " "));
+    let codes = retry.exit_codes.iter().map(|code| format!("exit code {code}"));
+    let what: Vec<String> = kinds.chain(codes).collect();
+    if what.is_empty() { times } else { format!("{times} ({})", what.join(", ")) }
+}
+
+/// What stands behind "may fail"; nothing when it may not.
+fn may_fail(allowed: &AllowFailure) -> String {
+    match allowed {
+        AllowFailure::Never => String::new(),
+        AllowFailure::Always => " ".to_owned(),
+        AllowFailure::ExitCodes(codes) => {
+            let codes: Vec<String> = codes.iter().map(i32::to_string).collect();
+            format!(" with exit code {}", codes.join(", "))
+        }
+    }
+}
+
+fn cache_in_words(cache: &ForeseenCache) -> String {
+    format!("{} ({}): {}", cache.key, cache.policy.as_str(), cache.paths.join(", "))
+}
+
+fn artifacts(job: &ForeseenJob) -> String {
+    let Some(artifacts) = &job.artifacts else { return String::new() };
+    format!("{} ({})", artifacts.paths.join(", "), artifacts.when.as_str().replace('_', " "))
 }
 
 fn begins(job: &ForeseenJob) -> String {

@@ -6,7 +6,7 @@ use jobwright_events::{Event, EventKind, ExecKind};
 
 use super::lines::Lines;
 use super::sink::Out;
-use super::words::{self, Tally};
+use super::words::{self, Finished, Tally};
 use super::{Show, aside};
 
 pub(crate) struct Plain {
@@ -101,10 +101,11 @@ impl Show for Plain {
                 self.say(&format!("[{bytes} bytes of output are missing here]"))
             }
             EventKind::Diagnostic { data } => aside::write_line(data.trim_end()),
-            EventKind::JobFinished { job, ending, duration, error, .. } => {
+            EventKind::JobFinished { job, ending, duration, error, allowed, .. } => {
                 let out = &mut self.out;
                 self.lines.finish(job, |step, line| out.write(&[prefix(job, step).as_bytes(), line]));
-                self.say(&words::finished(job, ending, *duration, error.as_deref()));
+                let (duration, error, allowed) = (*duration, error.as_deref(), *allowed);
+                self.say(&words::finished(&Finished { job, ending, duration, error, allowed }));
             }
             EventKind::JobSkipped { job, ending, .. } => self.say(&words::skipped(job, ending)),
             // Why a run could not begin is its failure's to say; there is nothing to sum up.

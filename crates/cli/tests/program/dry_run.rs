@@ -146,3 +146,61 @@ fn a_remote_file_is_looked_at_and_no_clone_stays() {
     assert_eq!(told["commit"].as_str().unwrap().len(), 40);
     assert_eq!(std::fs::read_dir(bench.root().join("tmp")).unwrap().count(), 0, "no clone");
 }
+
+const WHOLE: &str = "
+stages: [a]
+whole:
+  stage: a
+  retry: {max: 2, on: [infrastructure, out_of_memory], exit_codes: [75]}
+  allow_failure: {exit_codes: [3, 4]}
+  concurrency: {group: deploy, limit: 1}
+  matrix: {values: {N: [x, y]}, max_parallel: 1}
+  cache: {key: 'deps-${LOCK}', paths: [node_modules], policy: pull}
+  artifacts: {paths: [dist/**], when: always}
+  job_bootstrap: {run: [make ready, make more]}
+  job_cleanup: {run: [make clean]}
+  script: ['true']
+once: {stage: a, retry: 1, allow_failure: true, script: ['true']}
+";
+
+#[test]
+fn what_a_job_may_and_keeps_and_does_on_the_host_is_told() {
+    let bench = Bench::with(WHOLE).without_engine();
+    let text = bench.run(&["run", "--dry-run", "--limit", "3"]).expect(0).stdout;
+    pinned(&bench).bind(|| insta::assert_snapshot!(text));
+    let told = json(&bench.run(&["run", "--dry-run", "--json"]).expect(0));
+    let whole = &told["jobs"][0];
+    assert_eq!(
+        whole["retry"],
+        json!({"max": 2, "on": ["infrastructure", "out_of_memory"], "exitCodes": [75]})
+    );
+    assert_eq!(whole["allowFailure"], json!({"exitCodes": [3, 4]}));
+    assert_eq!(
+        (&whole["maxParallel"], &whole["concurrency"]),
+        (&json!(1), &json!({"group": "deploy", "limit": 1}))
+    );
+    let cache = json!({"key": "deps-${LOCK}", "paths": ["node_modules"], "policy": "pull"});
+    assert_eq!(whole["caches"], json!([cache]));
+    assert_eq!(whole["artifacts"], json!({"paths": ["dist/**"], "when": "always"}));
+    assert_eq!(
+        (&whole["bootstrap"], &whole["cleanup"]),
+        (&json!(["make ready", "make more"]), &json!(["make clean"]))
+    );
+    let once = &told["jobs"][2];
+    assert_eq!((&once["retry"]["max"], &once["allowFailure"]), (&json!(1), &json!(true)));
+    assert_eq!((&once["caches"], &once["artifacts"]), (&json!([]), &Value::Null));
+}
+
+#[test]
+fn commands_on_the_host_need_the_process_backend_wherever_the_script_runs() {
+    let Some(host) = docker() else { return };
+    let bench = Bench::with(
+        "stages: [a]\nx: {stage: a, image: 'jobwright-test/base:latest', job_bootstrap: {run: [ls]}, script: ['true']}\n",
+    );
+    let bench = bench.on(host);
+    bench.run(&["run", "--dry-run"]).expect(0);
+    let mut command = bench.command(&["run", "--dry-run"]);
+    command.env("JOBWRIGHT_SHIM", "/nonexistent/shim");
+    let ended = bench.end(command).expect(3);
+    assert!(ended.stderr.contains("/nonexistent/shim"), "{}", ended.stderr);
+}

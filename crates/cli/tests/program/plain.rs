@@ -113,3 +113,12 @@ fn standard_error_of_a_job_is_shown_where_it_belongs() {
     assert!(ended.stdout.contains("to stderr"), "{}", ended.stdout);
     assert!(!ended.stderr.contains("to stderr"), "{}", ended.stderr);
 }
+
+#[test]
+fn a_failure_that_is_allowed_is_shown_as_such() {
+    let pipeline = "stages: [t]\nlint: {stage: t, allow_failure: true, script: exit 3}\nnext: {stage: t, script: 'true'}\n";
+    let (_, said) = shown(pipeline, &["run"], 0);
+    assert!(said.contains("! lint  ") && said.contains("may fail: exited with non-zero status 3"), "{said}");
+    assert!(said.contains("1 passed, 1 failed as allowed"), "{said}");
+    assert!(!said.contains("✗"), "{said}");
+}

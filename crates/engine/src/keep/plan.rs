@@ -14,7 +14,7 @@ pub(crate) struct JobFiles {
     pub(super) caches: Vec<JobCache>,
     pub(super) artifacts: Option<Leaving>,
     /// The jobs whose artifacts it gets, in the order in which they are put into the workspace.
-    pub(super) wants: Arc<[Wanted]>,
+    pub(super) wants: Wants,
     /// The number of the phase after which it leaves something: that of `after_script`, or of the script.
     pub(super) phase: usize,
 }
@@ -43,6 +43,21 @@ pub(super) struct Wanted {
     pub(super) job: String,
     /// It was named in `needs` and keeps artifacts when it passes: without them something is not as it was meant.
     pub(super) expected: bool,
+}
+
+/// The first so many of a list that all jobs share: a pipeline of many stages has no list of its own for each.
+#[derive(Debug, Clone)]
+pub(super) struct Wants {
+    all: Arc<[Wanted]>,
+    count: usize,
+}
+
+impl std::ops::Deref for Wants {
+    type Target = [Wanted];
+
+    fn deref(&self) -> &[Wanted] {
+        &self.all[..self.count]
+    }
 }
 
 /// Paths in the two forms in which backends and archives take them; none when nothing is left of them.
@@ -95,8 +110,10 @@ pub(crate) fn plan<'a>(
 /// Who keeps artifacts, looked up once for all jobs.
 struct Sources<'a> {
     by_name: HashMap<&'a str, &'a KeepWhen>,
-    /// For each stage, all of the stages before it.
-    before: HashMap<&'a str, Arc<[Wanted]>>,
+    /// All of them, by stage.
+    all: Arc<[Wanted]>,
+    /// How many of them stand in the stages before each.
+    before: HashMap<&'a str, usize>,
 }
 
 impl<'a> Sources<'a> {
@@ -107,28 +124,28 @@ impl<'a> Sources<'a> {
         for (job, _) in &keeping {
             of_stage.entry(&job.stage).or_default().push(&job.name);
         }
-        let mut before = HashMap::new();
-        let mut earlier: Arc<[Wanted]> = Arc::new([]);
+        let (mut all, mut before) = (Vec::with_capacity(keeping.len()), HashMap::new());
         for stage in &pipeline.stages {
-            before.insert(stage.as_str(), Arc::clone(&earlier));
-            if let Some(names) = of_stage.remove(stage.as_str()) {
-                let own = names.iter().map(|name| Wanted { job: (*name).to_owned(), expected: false });
-                earlier = earlier.iter().cloned().chain(own).collect();
-            }
+            before.insert(stage.as_str(), all.len());
+            let own = of_stage.remove(stage.as_str()).unwrap_or_default();
+            all.extend(own.iter().map(|name| Wanted { job: (*name).to_owned(), expected: false }));
         }
-        Self { by_name: keeping.into_iter().map(|(job, when)| (job.name.as_str(), when)).collect(), before }
+        let by_name = keeping.into_iter().map(|(job, when)| (job.name.as_str(), when)).collect();
+        Self { by_name, all: all.into(), before }
     }
 
     /// Those whose artifacts `job` gets: the jobs that it needs; those of earlier stages when it names none.
-    fn wanted_by(&self, job: &PipelineJob) -> Arc<[Wanted]> {
+    fn wanted_by(&self, job: &PipelineJob) -> Wants {
         if job.needs.is_empty() {
-            return self.before.get(job.stage.as_str()).cloned().unwrap_or_else(|| Arc::new([]));
+            let count = self.before.get(job.stage.as_str()).copied().unwrap_or_default();
+            return Wants { all: Arc::clone(&self.all), count };
         }
         let wanted = |name: &String| {
             let when = self.by_name.get(name.as_str())?;
             Some(Wanted { job: name.clone(), expected: when.holds(true) })
         };
-        job.needs.iter().filter_map(wanted).collect()
+        let all: Arc<[Wanted]> = job.needs.iter().filter_map(wanted).collect();
+        Wants { count: all.len(), all }
     }
 }
 

@@ -80,6 +80,7 @@ fn known(wire: &WireEvent) -> Option<EventKind> {
             duration: duration(wire),
             error: non_empty(&wire.err),
             ending: ending(wire)?,
+            allowed: wire.allowed_failure,
         },
         "log_line" => output(wire)?,
         "diagnostic" => EventKind::Diagnostic { data: wire.data.clone() },

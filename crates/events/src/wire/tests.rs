@@ -77,6 +77,7 @@ fn one_of_each() -> Vec<EventKind> {
             duration: Duration::from_millis(20),
             error: Some("Job a failed".into()),
             ending: failed.clone(),
+            allowed: true,
         },
         output(b"hello\n"),
         output(b"\xff\x00not text"),
@@ -117,7 +118,7 @@ fn every_event_comes_back_from_the_wire_as_it_went() {
 fn the_fields_come_in_the_order_of_the_interface_document_and_ours_after_them() {
     let order = "seq,type,time,runId,job,stage,exec,groupId,groupKind,groupLabel,mode,hasMatrix,hasDetached,order,configPath,\
                  projectPath,commit,branch,exitCode,durationMs,err,stream,data,step,attempt,outcome,cause,dependency,\
-                 realExitCode,signal,reason,dataB64,gap";
+                 realExitCode,signal,reason,dataB64,gap,allowedFailure";
     let full = WireEvent {
         seq: 1,
         r#type: "x".into(),
@@ -152,6 +153,7 @@ fn the_fields_come_in_the_order_of_the_interface_document_and_ours_after_them() 
         reason: "x".into(),
         data_b64: "x".into(),
         gap: 1,
+        allowed_failure: true,
     };
     let text = serde_json::to_string(&full).unwrap();
     let places: Vec<_> =

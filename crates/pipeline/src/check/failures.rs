@@ -32,11 +32,8 @@ pub(super) fn retry(field: &Field<'_>, findings: &mut Findings) -> Option<Retry>
 }
 
 fn causes(field: &Field<'_>, findings: &mut Findings) -> BTreeSet<RetryOn> {
-    let words = [
-        ("infrastructure", RetryOn::Infrastructure),
-        ("timeout", RetryOn::Timeout),
-        ("out_of_memory", RetryOn::OutOfMemory),
-    ];
+    let kinds = [RetryOn::Infrastructure, RetryOn::Timeout, RetryOn::OutOfMemory];
+    let words = kinds.map(|kind| (kind.as_str(), kind));
     let items = one_or_more(field, findings);
     items.iter().filter_map(|item| word(&Field { value: item, ..*field }, &words, findings)).collect()
 }
