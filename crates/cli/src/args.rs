@@ -124,6 +124,9 @@ pub(crate) enum Command {
         command: ConfigCommand,
     },
     /// Write a completion script for a shell to standard output.
+    ///
+    /// bash: `source <(jobwright completions bash)` in ~/.bashrc; zsh: `source <(jobwright completions zsh)` in ~/.zshrc behind `compinit`;
+    /// fish: `jobwright completions fish > ~/.config/fish/completions/jobwright.fish`. These know jobs, stages and runs too.
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
@@ -224,11 +227,27 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "RUN")]
     #[arg(conflicts_with_all = ["config", "project", "jobs", "stages", "env", "parallel", "parallel_stages", "backend", "in_place", "remote", "dry_run"])]
     pub(crate) resume: Option<RunId>,
+    /// Run, and run again whenever a file of the project changes (those that ignore rules leave out do not count), until Ctrl-C.
+    ///
+    /// A change during a run is followed by one more run when that has ended (`queue`), or cancels it (`cancel`). What an --in-place run
+    /// changes itself cannot be told from other changes: nothing counts that changes while it runs.
+    #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "queue")]
+    #[arg(conflicts_with_all = ["remote", "dry_run", "detach", "resume"])]
+    pub(crate) watch: Option<WatchMode>,
     /// Write the run's events to standard output, one JSON object a line; with --dry-run, what would run as one object.
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) backends: BackendArgs,
+}
+
+/// What a change does to the run that goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WatchMode {
+    /// It goes on, and one run follows it.
+    Queue,
+    /// It is cancelled, and another begins.
+    Cancel,
 }
 
 #[derive(Debug, Args)]

@@ -39,8 +39,13 @@ impl Failure {
         Self { exit: Exit::Invalid, message: Message::Findings(Box::new(report)) }
     }
 
-    /// Writes the message to standard error and gives the exit code.
+    /// Writes the message to standard error and gives the program's exit code.
     pub(crate) fn show(&self) -> ExitCode {
+        self.tell().into()
+    }
+
+    /// Writes the message to standard error.
+    pub(crate) fn tell(&self) -> Exit {
         match &self.message {
             Message::Text(text) => {
                 let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
@@ -48,7 +53,7 @@ impl Failure {
             }
             Message::Findings(report) => aside::say(report.render(look()).trim_end()),
         }
-        self.exit.into()
+        self.exit
     }
 }
 

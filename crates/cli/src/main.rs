@@ -4,12 +4,14 @@
 mod args;
 mod backends;
 mod commands;
+mod completion;
 mod exit;
 mod failure;
 mod graph;
 mod settings;
 mod show;
 mod signals;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -23,6 +25,11 @@ use crate::settings::Settings;
 use crate::show::aside::Aside;
 
 fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|first| first == completion::ASK) {
+        completion::answer(arguments.collect());
+        return ExitCode::SUCCESS;
+    }
     let (cli, settings) = match Settings::parse() {
         Ok(parsed) => parsed,
         Err(failure) => return failure.show(),

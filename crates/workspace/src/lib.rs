@@ -1,6 +1,6 @@
 //! A job's files: which of a project's files a job gets, how they are copied, sent as a tar stream, unpacked and removed.
 //!
-//! - [`Project`] lists a tree under the rules of `.gitignore` and `.jobwrightignore`;
+//! - [`Project`] lists a tree under the rules of `.gitignore` and `.jobwrightignore`; a [`Snapshot`] tells later what changed in it;
 //! - [`copy_tree`] copies it into a new directory;
 //! - [`pack`] makes a [`TarStream`] of a tree or of what globs select, [`unpack`] brings one to disk safely;
 //! - [`ObjectStore`] and [`Archive`] keep caches and artifacts as compressed archives;
@@ -33,7 +33,8 @@ pub use tar::{
     pack_with_report, unpack, unpack_from,
 };
 pub use tree::{
-    Directory, Globs, Kind, Leaf, Listing, Project, RuleProblem, SkipReason, Skipped, TreeOptions, list_globs,
+    Directory, DirectoryId, Globs, Kind, Leaf, Listing, Project, RuleProblem, SkipReason, Skipped, Snapshot,
+    TreeOptions, list_globs,
 };
 
 /// The user and group that files which this crate creates are given.

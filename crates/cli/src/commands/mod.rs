@@ -17,6 +17,7 @@ mod run;
 mod strays;
 mod unit;
 mod validate;
+mod watch;
 mod workflow;
 
 use std::path::{Path, PathBuf};
@@ -25,6 +26,7 @@ use jobwright_engine::find_config;
 use jobwright_journal::StateDir;
 
 use crate::args::{Cli, Command, ConfigCommand, WorkflowCommand};
+use crate::completion;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::settings::{self, Settings};
@@ -37,6 +39,7 @@ pub(crate) async fn execute(cli: Cli, settings: &Settings) -> Result<Exit, Failu
     let state = || StateDir::open(&state_dir);
     match cli.command {
         Command::Run(args) if args.dry_run => dry_run::run(*args).await,
+        Command::Run(args) if args.watch.is_some() => watch::run(*args, &state()?).await,
         Command::Run(args) => run::run(*args, &state()?).await,
         Command::Validate(args) => validate::run(&args),
         Command::Import { command } => import::run(command),
@@ -53,12 +56,18 @@ pub(crate) async fn execute(cli: Cli, settings: &Settings) -> Result<Exit, Failu
         Command::Unit(args) => unit::run(&args, &state_dir),
         Command::Config { command: ConfigCommand::Show(args) } => Ok(config::show(&args, settings)),
         Command::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut settings::command(), "jobwright", &mut script);
-            sink::say(String::from_utf8_lossy(&script).trim_end());
+            let script = completion::script(shell).map_or_else(|| static_script(shell), str::to_owned);
+            sink::say(script.trim_end());
             Ok(Exit::Success)
         }
     }
+}
+
+/// A script that knows flags and commands, for a shell whose script cannot ask.
+fn static_script(shell: clap_complete::Shell) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut settings::command(), "jobwright", &mut script);
+    String::from_utf8_lossy(&script).into_owned()
 }
 
 /// The pipeline file that was named, or the one of the project's directory.

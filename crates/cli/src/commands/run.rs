@@ -49,9 +49,20 @@ async fn begin(
     let spec = spec(&args)?;
     let in_place = args.in_place.then(|| absolute(&args.project)).transpose()?;
     let engine = engine(args, in_place, state);
+    one(&engine, &spec, id, form, scope).await
+}
+
+/// One run of `engine` from its beginning, shown to its end. It ends early when `scope` does.
+pub(super) async fn one(
+    engine: &Engine,
+    spec: &Spec,
+    id: &RunId,
+    form: show::Form,
+    scope: &Scope,
+) -> Result<Exit, Failure> {
     let run = engine.open(id)?;
     let shown = show::follow(run.reader()?, form);
-    exit_of(run.execute(&spec, scope).await, shown).await
+    exit_of(run.execute(spec, scope).await, shown).await
 }
 
 async fn resume(
@@ -67,7 +78,7 @@ async fn resume(
     exit_of(run.execute(scope).await, shown).await
 }
 
-fn engine(args: RunArgs, in_place: Option<PathBuf>, state: &StateDir) -> Engine {
+pub(super) fn engine(args: RunArgs, in_place: Option<PathBuf>, state: &StateDir) -> Engine {
     let options = EngineOptions {
         backend: args.backend.filter(|name| !name.is_empty()),
         limit: args.limit,
@@ -87,7 +98,7 @@ async fn exit_of(report: RunReport, shown: show::Shown) -> Result<Exit, Failure>
 }
 
 /// Where steps run must not depend on where the shim was started.
-fn absolute(project: &Path) -> Result<PathBuf, Failure> {
+pub(super) fn absolute(project: &Path) -> Result<PathBuf, Failure> {
     let unusable =
         |error| Failure::new(Exit::NotFound, format!("project directory {}: {error}", project.display()));
     std::path::absolute(project).map_err(unusable)

@@ -64,6 +64,16 @@ pub(crate) fn command() -> Command {
     command.mut_subcommand("config", |config| config.mut_subcommand("show", |show| show.args(settings)))
 }
 
+/// The same with what `config.toml` says in place of the defaults, as far as that can be read.
+pub(crate) fn command_with_file() -> Command {
+    let command = command();
+    let Ok(Some((path, bytes))) = file::read() else { return command };
+    match ConfigFile::parse(path, &bytes, &settings_of(&command)) {
+        Ok(file) => with_defaults(command, &file),
+        Err(_) => command,
+    }
+}
+
 /// The settings of a command and its subcommands; those that several of them take, once.
 fn settings_of(command: &Command) -> Vec<Arg> {
     fn collect(command: &Command, settings: &mut Vec<Arg>) {

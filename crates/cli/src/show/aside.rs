@@ -5,15 +5,14 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::sync::OnceLock;
 
-use indicatif::MultiProgress;
+use indicatif::{MultiProgress, ProgressDrawTarget};
 
-/// The board that is on the terminal; a program shows one run.
+/// The board that is on the terminal. There is one for all runs that the program shows: a second would be drawn over the first.
 static BOARD: OnceLock<MultiProgress> = OnceLock::new();
 
-/// From now on, whatever is said goes above `board`.
-pub(crate) fn stay_above(board: &MultiProgress) {
-    // A second board would be drawn over the first one whatever is done here.
-    let _ = BOARD.set(board.clone());
+/// The board. Whatever is said from now on goes above it.
+pub(crate) fn board() -> MultiProgress {
+    BOARD.get_or_init(|| MultiProgress::with_draw_target(ProgressDrawTarget::stdout())).clone()
 }
 
 /// Says a line. Must not be called while the board is suspended: use [`write_line`] then.

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use jobwright_events::{Event, EventKind, ExecKind};
 
 use super::plain::Plain;
@@ -29,9 +29,7 @@ struct Running {
 
 impl Board {
     pub(crate) fn new() -> Self {
-        let board = MultiProgress::with_draw_target(ProgressDrawTarget::stdout());
-        aside::stay_above(&board);
-        Self { plain: Plain::new(), board, running: BTreeMap::new() }
+        Self { plain: Plain::new(), board: aside::board(), running: BTreeMap::new() }
     }
 
     fn start(&mut self, job: &str, stage: &str) {

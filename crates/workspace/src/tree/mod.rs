@@ -8,9 +8,11 @@ mod globs;
 mod listing;
 mod project;
 mod rules;
+mod snapshot;
 mod walk;
 
 pub(crate) use globs::GlobHits;
 pub use globs::{Globs, list_globs};
 pub use listing::{Directory, Kind, Leaf, Listing, RuleProblem, SkipReason, Skipped};
 pub use project::{Project, TreeOptions};
+pub use snapshot::{DirectoryId, Snapshot};

@@ -25,11 +25,28 @@ pub(crate) fn docker() -> Option<&'static str> {
     }
 }
 
+/// The address of a Podman service that has the image, as [`docker`].
+pub(crate) fn podman() -> Option<&'static str> {
+    static HOST: OnceLock<Option<String>> = OnceLock::new();
+    let look = || {
+        let Ok(host) = std::env::var("JOBWRIGHT_TEST_PODMAN_HOST") else {
+            eprintln!("SKIPPED: no Podman service (set JOBWRIGHT_TEST_PODMAN_HOST)");
+            return None;
+        };
+        look_at(host, "JOBWRIGHT_TEST_PODMAN_HOST").map_err(|why| eprintln!("SKIPPED: {why}")).ok()
+    };
+    HOST.get_or_init(look).as_deref()
+}
+
 fn look() -> Result<String, String> {
     let host = std::env::var("JOBWRIGHT_TEST_DOCKER_HOST")
         .unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
+    look_at(host, "JOBWRIGHT_TEST_DOCKER_HOST")
+}
+
+fn look_at(host: String, variable: &str) -> Result<String, String> {
     if host.strip_prefix("unix://").is_some_and(|socket| !Path::new(socket).exists()) {
-        return Err(format!("no Docker engine at {host} (set JOBWRIGHT_TEST_DOCKER_HOST)"));
+        return Err(format!("no engine at {host} (set {variable})"));
     }
     ask(&host, &["image", "inspect", IMAGE])
         .map(|_| host.clone())
@@ -38,8 +55,11 @@ fn look() -> Result<String, String> {
 
 /// The engine's answer.
 pub(crate) fn ask(host: &str, args: &[&str]) -> Result<String, String> {
-    let answer = Command::new("docker").args(["--host", host]).args(args).output();
-    let answer = answer.map_err(|error| format!("no docker command: {error}"))?;
+    // Docker's own command does not understand all that Podman answers.
+    let is_podman = std::env::var("JOBWRIGHT_TEST_PODMAN_HOST").is_ok_and(|podman| podman == host);
+    let (program, flag) = if is_podman { ("podman", "--url") } else { ("docker", "--host") };
+    let answer = Command::new(program).args([flag, host]).args(args).output();
+    let answer = answer.map_err(|error| format!("no {program} command: {error}"))?;
     match answer.status.success() {
         true => Ok(String::from_utf8_lossy(&answer.stdout).into_owned()),
         false => Err(String::from_utf8_lossy(&answer.stderr).trim().to_owned()),

@@ -12,7 +12,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-pub(crate) use engine::{IMAGE, docker, inspect};
+pub(crate) use engine::{IMAGE, ask, belongings, docker, inspect, podman};
 pub(crate) use leftovers::processes_that_mention;
 pub(crate) use waiting::{tree, waiting};
 
