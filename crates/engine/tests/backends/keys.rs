@@ -150,6 +150,11 @@ async fn after_script_runs_whatever_became_of_the_script_in_docker() {
     after_script(docker().await).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_script_runs_whatever_became_of_the_script_in_podman() {
+    after_script(engines::Engine::podman().await.map(Site::Containers)).await;
+}
+
 // covers: local-ci 63, 66
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_attempt_has_the_whole_time_and_a_workspace_of_its_own() {
@@ -322,6 +327,12 @@ async fn commands_on_the_host_run_around_a_script_on_host_processes() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn commands_on_the_host_run_around_a_script_in_docker() {
     hooks(docker().await).await;
+}
+
+// covers: local-ci 68, 70
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commands_on_the_host_run_around_a_script_in_podman() {
+    hooks(engines::Engine::podman().await.map(Site::Containers)).await;
 }
 
 // covers: local-ci 69

@@ -28,6 +28,7 @@ mod pipelines;
 mod recordings;
 mod rules;
 mod scenarios;
+mod schedules;
 mod shim_killed;
 mod storm;
 mod suite;

@@ -257,3 +257,8 @@ async fn a_cancelled_pipeline_on_host_processes_leaves_nothing() {
 async fn a_cancelled_pipeline_in_docker_leaves_nothing() {
     a_cancelled_pipeline(engines::Engine::docker().await.map(Site::Containers)).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cancelled_pipeline_in_podman_leaves_nothing() {
+    a_cancelled_pipeline(engines::Engine::podman().await.map(Site::Containers)).await;
+}
