@@ -95,20 +95,16 @@ impl Alarm {
     fn listen(&mut self, path: PathBuf, id: DirectoryId) -> bool {
         let Some(kernel) = &mut self.kernel else { return false };
         match kernel.watch(&path, RecursiveMode::NonRecursive) {
-            Ok(()) => {
-                self.watched.insert(path, id);
-                true
-            }
+            Ok(()) => {}
             Err(error) if is_about_limits(&error) => {
                 self.do_without_the_kernel(&error);
-                false
+                return false;
             }
             // It is gone, or nobody may look into it: then nothing that counts happens there.
-            Err(error) => {
-                tracing::debug!(path = %path.display(), %error, "a directory is not watched");
-                true
-            }
+            Err(error) => tracing::debug!(path = %path.display(), %error, "a directory is not watched"),
         }
+        self.watched.insert(path, id);
+        true
     }
 
     fn do_without_the_kernel(&mut self, error: &notify::Error) {
@@ -139,5 +135,48 @@ fn is_about_limits(error: &notify::Error) -> bool {
             rustix::io::Errno::from_io_error(error).is_some_and(|errno| limits.contains(&errno))
         }
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use notify::event::{AccessKind, CreateKind, Flag};
+
+    use super::*;
+
+    #[test]
+    fn reading_is_nothing_and_an_overflow_of_the_queue_is_something() {
+        let read = Event::new(EventKind::Access(AccessKind::Any));
+        assert!(is_nothing(&read));
+        assert!(!is_nothing(&read.set_flag(Flag::Rescan)));
+        assert!(!is_nothing(&Event::new(EventKind::Other).set_flag(Flag::Rescan)));
+        assert!(!is_nothing(&Event::new(EventKind::Create(CreateKind::Any))));
+    }
+
+    #[test]
+    fn only_a_limit_of_the_system_is_a_reason_to_do_without_it() {
+        let io = |errno: rustix::io::Errno| notify::Error::io(errno.into());
+        assert!(is_about_limits(&notify::Error::new(ErrorKind::MaxFilesWatch)));
+        assert!(is_about_limits(&io(rustix::io::Errno::MFILE)));
+        assert!(!is_about_limits(&io(rustix::io::Errno::ACCESS)));
+        assert!(!is_about_limits(&notify::Error::new(ErrorKind::PathNotFound)));
+    }
+
+    #[test]
+    fn a_directory_is_new_once_and_again_when_it_is_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let look = || {
+            let mut snapshot = Snapshot::default();
+            snapshot.add_file(&dir.path().join("d/file"));
+            snapshot
+        };
+        std::fs::create_dir(dir.path().join("d")).unwrap();
+        let mut alarm = Alarm::new();
+        assert!(alarm.is_for(&look()));
+        assert!(!alarm.is_for(&look()));
+        std::fs::remove_dir(dir.path().join("d")).unwrap();
+        assert!(!alarm.is_for(&look()));
+        std::fs::create_dir(dir.path().join("d")).unwrap();
+        assert!(alarm.is_for(&look()));
     }
 }

@@ -270,3 +270,46 @@ fn a_terminal_has_colours_unless_they_are_not_wanted() {
         assert_eq!(painted, coloured, "{environment:?} {args:?}: {raw:?}");
     }
 }
+
+#[test]
+fn runs_that_follow_each_other_share_the_board() {
+    let bench = Bench::new();
+    gated(&bench, &[("left", "true"), ("right", "true")]);
+    let run = start(&bench, &[&PARALLEL[..], &["--watch"]].concat(), 100, &[]);
+    run.wait_for(|screen| spinning(screen).len() == 2);
+    // Said while a board is shown: it goes above that.
+    bench.file("first", "1");
+    run.wait_for(|screen| screen.contains("[watch] first changed: running again after this run"));
+    open_gate(&bench);
+    let screen = run.wait_for(|screen| screen.contains("[watch] waiting for changes"));
+    assert_eq!((spinning(&screen).len(), screen.matches("✓ left").count()), (0, 2), "{screen}");
+    std::fs::remove_file(bench.root().join("gate")).unwrap();
+    bench.file("second", "1");
+    let screen = run.wait_for(|screen| spinning(screen).len() == 2);
+    assert!(screen.contains("[watch] second changed: running again"), "{screen}");
+    open_gate(&bench);
+    let screen = run.wait_for(|screen| screen.matches("[watch] waiting for changes").count() == 2);
+    assert_eq!((spinning(&screen).len(), screen.matches("✓ right").count()), (0, 3), "{screen}");
+    run.interrupt();
+    let (code, screen, _) = run.end();
+    assert_eq!(code, 0, "{screen}");
+    assert_eq!(bench.leftovers(), [""; 0]);
+}
+
+#[test]
+fn a_failure_that_is_allowed_is_not_red_and_its_output_is_shown() {
+    let bench = Bench::new();
+    bench.file(
+        ".jobwright.yaml",
+        "stages: [one]\nlint: {stage: one, allow_failure: true, script: [echo why it failed, exit 3]}\n\
+         good: {stage: one, script: ['true']}\n",
+    );
+    let (code, screen, raw) = start(&bench, &PARALLEL, 100, &[]).end();
+    assert_eq!(code, 0, "{screen}");
+    assert!(
+        screen.contains("! lint  ") && screen.contains("may fail: exited with non-zero status 3"),
+        "{screen}"
+    );
+    assert!(screen.contains("│ why it failed"), "{screen}");
+    assert!(raw.contains("\x1b[33m! lint") && !raw.contains("\x1b[31m"), "{raw:?}");
+}
