@@ -46,10 +46,23 @@ pub(super) struct Wanted {
 }
 
 /// The first so many of a list that all jobs share: a pipeline of many stages has no list of its own for each.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(from = "Vec<Wanted>", into = "Vec<Wanted>")]
 pub(super) struct Wants {
     all: Arc<[Wanted]>,
     count: usize,
+}
+
+impl From<Vec<Wanted>> for Wants {
+    fn from(all: Vec<Wanted>) -> Self {
+        Self { count: all.len(), all: all.into() }
+    }
+}
+
+impl From<Wants> for Vec<Wanted> {
+    fn from(wants: Wants) -> Self {
+        wants.to_vec()
+    }
 }
 
 impl std::ops::Deref for Wants {
