@@ -61,6 +61,19 @@ pub struct StepStats {
     pub pids: u64,
 }
 
+/// What an environment's own check says of a step that runs in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// There is no such check; nothing can be said.
+    Unchecked,
+    /// It has not succeeded yet, and has not failed often enough to count.
+    Starting,
+    /// It succeeds.
+    Healthy,
+    /// It fails.
+    Unhealthy,
+}
+
 /// Verbs on a running step. Each answers [`crate::Error::UnknownStep`] for a step that is not there and
 /// [`crate::Error::Unsupported`] for what this backend lacks.
 #[async_trait]
@@ -75,4 +88,8 @@ pub trait StepControl: Send + Sync {
     async fn signal(&self, step: &Step, task: &TaskUuid, signal: i32) -> Result<()>;
     /// What it uses now.
     async fn stats(&self, step: &Step, task: &TaskUuid) -> Result<StepStats>;
+    /// What the health check of its environment, such as an image's, says of it now. A backend that has none need not override this.
+    async fn health(&self, _step: &Step, _task: &TaskUuid) -> Result<Health> {
+        Ok(Health::Unchecked)
+    }
 }

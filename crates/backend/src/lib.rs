@@ -19,7 +19,7 @@ pub mod quantities;
 mod registry;
 
 pub use capabilities::{Availability, BackendInfo, Capabilities, LogPrecision};
-pub use control::{ExecRequest, ExecSession, StepControl, StepStats, TerminalSize};
+pub use control::{ExecRequest, ExecSession, Health, StepControl, StepStats, TerminalSize};
 pub use discovery::{DiscoveredStep, DiscoveredWorkflow, WorkflowDiscoverer, WorkflowResumer};
 pub use error::{Error, ImageProblem, Result};
 pub use inventory::{Holding, Inventory};

@@ -289,7 +289,7 @@ impl Run<'_> {
         for step in workflow.stages.iter_mut().flat_map(|stage| &mut stage.steps) {
             step.workflow_labels.insert(labels::RUN.to_owned(), self.id.to_string());
         }
-        let phase = Phase { backend: backend.name().to_owned(), workflow, always: false };
+        let phase = Phase { backend: backend.name().to_owned(), workflow, ..Phase::default() };
         let job = Job { name: name.to_owned(), phases: vec![phase], ..Job::default() };
         let backends = Backends::from([(job.phases[0].backend.clone(), backend)]);
         let manifest = Manifest {

@@ -276,8 +276,8 @@ fn told(ending: &Ending, contained: bool) -> Option<String> {
         (cause, ..) => cause.as_str().replace('_', " "),
     };
     match &ending.evidence {
-        // It says itself that it is about an image, and which.
-        Some(evidence) if ending.cause == Cause::Image => Some(evidence.to_string()),
+        // It says itself that it is about an image or a service, and which.
+        Some(evidence) if matches!(ending.cause, Cause::Image | Cause::NotReady) => Some(evidence.clone()),
         Some(evidence) if ending.outcome != Outcome::Cancelled => Some(format!("{text}: {evidence}")),
         _ => Some(text),
     }

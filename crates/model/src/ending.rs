@@ -55,6 +55,8 @@ pub enum Cause {
     SilenceTimeout,
     /// It could not be started.
     StartFailure,
+    /// It ran in the background and was not ready when it had to be: it ended before, or took too long.
+    NotReady,
     /// Its image is not there, or cannot be had.
     Image,
     /// Its files could not be made ready.
@@ -105,6 +107,7 @@ impl Cause {
             | Self::Timeout
             | Self::SilenceTimeout
             | Self::StartFailure
+            | Self::NotReady
             | Self::Image
             | Self::Workspace
             | Self::ArtifactMissing
@@ -141,6 +144,7 @@ impl Cause {
             Self::Timeout => "timeout",
             Self::SilenceTimeout => "silence_timeout",
             Self::StartFailure => "start_failure",
+            Self::NotReady => "not_ready",
             Self::Image => "image",
             Self::Workspace => "workspace",
             Self::ArtifactMissing => "artifact_missing",

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::ids::StepUuid;
 use crate::workflow::Workflow;
 
 /// A named unit of work, compiled into phases that run in order and share one workspace.
@@ -33,6 +34,21 @@ pub struct Phase {
     /// (`after_script`, clean-up on the host).
     #[serde(default)]
     pub always: bool,
+    /// The steps in the background that hold up what comes after them until they are ready. It stands here and not with the steps,
+    /// whose JSON is the interface document's.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ready: BTreeMap<StepUuid, Readiness>,
+}
+
+/// When a step that runs in the background counts as ready: when `command` succeeds in it; without one when its container's own health
+/// check does; without either when it runs (local-ci.md 4, 1).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Readiness {
+    /// Run within the step with `/bin/sh` until it exits with 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+    /// How long it is waited for, from the step's start on.
+    pub timeout: Duration,
 }
 
 /// Bounds on how long something may take. What is `None` is not bounded.

@@ -19,7 +19,7 @@ pub use duration::{InvalidDuration, format_duration, parse_duration};
 pub use ending::{Cause, Ending, Fault, Outcome};
 pub use exit::{ExitStatus, StepExit, Usage};
 pub use ids::{InvalidId, OwnerId, RunId, StepUuid, TaskUuid};
-pub use job::{Job, Phase, Timeouts};
+pub use job::{Job, Phase, Readiness, Timeouts};
 pub use network::{Conn, HostAlias, Port};
 pub use registry::Auth;
 pub use state::StepState;

@@ -162,6 +162,11 @@ impl<'a> Course<'a> {
         })
     }
 
+    /// Whether a process that died had seen all of them ready that are waited for: something that came after them was begun.
+    fn was_all_ready(&self) -> bool {
+        self.past.keys().any(|uuid| !self.shared.ready.contains_key(uuid))
+    }
+
     /// One step's way until its dependents need not wait for it any longer.
     fn live(
         &self,
@@ -170,6 +175,7 @@ impl<'a> Course<'a> {
     ) -> impl Future<Output = (StepIndex, Progressed)> + Send + 'static {
         let step = self.steps[index];
         let in_background = step.runs_in_background();
+        let awaited = !self.was_all_ready();
         let life = StepLife::new(Arc::clone(&self.shared), step, failed_before);
         let past = self.past.get(&step.uuid).cloned();
         async move {
@@ -179,6 +185,10 @@ impl<'a> Course<'a> {
             };
             let progressed = match start {
                 Start::Over(result) => Progressed::Over(result),
+                Start::Running(running) if in_background && awaited => match running.until_ready().await {
+                    Ok(running) => Progressed::InBackground(running),
+                    Err(result) => Progressed::Over(result),
+                },
                 Start::Running(running) if in_background => Progressed::InBackground(running),
                 Start::Running(running) => Progressed::Over(running.finish().await),
             };

@@ -385,7 +385,8 @@ impl JobRun {
             .timeouts(Timeouts { total: course.limit.or(self.job.timeouts.total), ..self.job.timeouts })
             .limits(self.limits)
             .place(self.attempt, course.at)
-            .without_secrets(self.secrets_are_gone);
+            .without_secrets(self.secrets_are_gone)
+            .ready(phase.ready);
         run = self.gates.iter().cloned().fold(run, WorkflowRun::gate);
         if let Some(masker) = &self.masker {
             run = run.masker(masker.clone());

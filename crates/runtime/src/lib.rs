@@ -28,6 +28,7 @@ mod past;
 mod plan;
 mod progress;
 mod pump;
+mod readiness;
 mod record;
 mod running;
 mod scope;

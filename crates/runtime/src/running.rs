@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jobwright_backend::{Error, LogStream};
-use jobwright_model::{Cause, Ending, ExitStatus, FailurePolicy, Step, StepExit};
+use jobwright_model::{Cause, Ending, ExitStatus, FailurePolicy, Step, StepExit, StepType};
 use tokio::task::JoinError;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -18,6 +18,7 @@ use crate::limits;
 use crate::observer::ResumePoint;
 use crate::outage::insist;
 use crate::pump::Pump;
+use crate::readiness::{self, Unready};
 use crate::shared::Shared;
 use crate::step::{StepLife, StepResult};
 
@@ -80,6 +81,8 @@ pub(crate) struct Running {
 enum Watched {
     /// It ended by itself.
     Exited(StepExit),
+    /// It did so before it was ready.
+    TooEarly(StepExit),
     /// It is to be ended, and ends so.
     Stop(Ending),
     /// Nobody can say what becomes of it.
@@ -119,6 +122,52 @@ impl Running {
         self.conclude(watched).await.unless(ignored)
     }
 
+    /// Waits until a step in the background may be left alone: it is ready, nobody needs to know, or another one of its kind has not
+    /// got ready, so that what waits for all of them will not run. One that ends before that, or takes too long, fails its workflow.
+    pub(crate) async fn until_ready(mut self: Box<Self>) -> Result<Box<Self>, StepResult> {
+        let shared = Arc::clone(&self.life.shared);
+        let Some(readiness) = shared.ready.get(&self.life.step.uuid) else { return Ok(self) };
+        let watched = tokio::select! {
+            biased;
+            // Its end is its own affair from now on, and that of the scope.
+            _ = shared.scope.cancelled() => return Ok(self),
+            () = shared.given_up.cancelled() => return Ok(self),
+            exit = &mut self.watch.exit => match Watched::of(exit) {
+                Watched::Exited(exit) => Watched::TooEarly(exit),
+                other => other,
+            },
+            ready = readiness::wait(&shared, &self.life.step, readiness) => match ready {
+                Ok(()) => return Ok(self),
+                Err(Unready::Late(why)) => Watched::Stop(self.unready(&why)),
+                Err(Unready::Unknown(error @ Error::EngineGone { .. })) => Watched::Lost(error),
+                Err(Unready::Unknown(error)) => {
+                    Watched::Stop(Ending::new(error.cause()).because(shared.mask(&error)))
+                }
+            },
+        };
+        shared.given_up.cancel();
+        Err(self.conclude(watched).await)
+    }
+
+    /// The ending of a step that did not get ready, in local-ci's words (local-ci.md 4, 1).
+    fn unready(&self, why: &str) -> Ending {
+        let Step { name, kind, .. } = &*self.life.step;
+        let what = if *kind == StepType::Service { "service" } else { "step" };
+        let text = format!("{what} {name:?}: {why}");
+        Ending::new(Cause::NotReady).because(self.life.shared.masker.mask_str(&text).into_owned())
+    }
+
+    /// What an exit means for a step that was not ready by then, whatever its code. One that nobody knows stays unknown.
+    fn judge_too_early(&self, exit: StepExit) -> Ending {
+        let how = match exit.status {
+            ExitStatus::Unknown => return self.judge(exit),
+            _ if exit.oom => "was ended for using more memory than it may".to_owned(),
+            ExitStatus::Code(code) => format!("exited with code {code}"),
+            ExitStatus::Signal(signal) => format!("was ended by signal {signal}"),
+        };
+        self.unready(&format!("{how} before becoming ready")).with_exit(&self.masked(exit))
+    }
+
     /// Watches a step in the background: it has no timeouts of its own, ends at the latest when `workflow_over` says so, and
     /// never fails its workflow (woodpecker.md 8, item 40).
     pub(crate) async fn finish_in_background(mut self, workflow_over: CancellationToken) -> StepResult {
@@ -134,16 +183,17 @@ impl Running {
 
     async fn conclude(self, watched: Watched) -> StepResult {
         match watched {
-            Watched::Exited(exit) => self.exited(exit).await,
+            Watched::Exited(exit) => self.exited(exit, Self::judge).await,
+            Watched::TooEarly(exit) => self.exited(exit, Self::judge_too_early).await,
             Watched::Stop(ending) => self.stop(ending).await,
             Watched::Lost(error) => self.lost(&error).await,
         }
     }
 
-    async fn exited(mut self, exit: StepExit) -> StepResult {
+    async fn exited(mut self, exit: StepExit, judge: fn(&Self, StepExit) -> Ending) -> StepResult {
         let finished = Timestamp::now();
         let drained = self.drain().await;
-        let ending = self.judge(exit).timed(self.started, finished);
+        let ending = judge(&self, exit).timed(self.started, finished);
         // Whoever finds the step removed must find here how it ended, and its output where it was told.
         self.life.shared.observer.settled().await;
         self.life.record_end(&ending);

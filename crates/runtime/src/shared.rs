@@ -1,15 +1,17 @@
 //! What all steps of one workflow share, and what any of them may ask of it.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use jobwright_backend::{Backend, Error};
 use jobwright_journal::{Journal, JournalError};
-use jobwright_model::{Cause, Ending, Step, TaskUuid, Timeouts};
+use jobwright_model::{Cause, Ending, Readiness, Step, StepUuid, TaskUuid, Timeouts};
 use jobwright_redact::Masker;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use crate::gate::Gate;
 use crate::handover::WorkspaceSource;
@@ -37,6 +39,10 @@ pub(crate) struct Shared {
     pub(crate) journal: Option<Arc<Journal<Record>>>,
     /// The values of the job's secrets are gone: nothing of its output can be masked, nothing that needs them can be started.
     pub(crate) secrets_are_gone: bool,
+    /// The steps in the background that hold up what comes after them until they are ready.
+    pub(crate) ready: BTreeMap<StepUuid, Readiness>,
+    /// One of them did not get ready: the others need not be waited for any longer.
+    pub(crate) given_up: CancellationToken,
 }
 
 impl Shared {

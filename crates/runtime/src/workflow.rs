@@ -1,14 +1,16 @@
 //! One workflow on one backend, as whoever wants it run describes it, and the report that comes of it. Its course is in
 //! `course.rs`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use jobwright_backend::Backend;
 use jobwright_journal::Journal;
-use jobwright_model::{Cause, Ending, Step, StepUuid, TaskUuid, Timeouts, Workflow};
+use jobwright_model::{Cause, Ending, Readiness, Step, StepUuid, TaskUuid, Timeouts, Workflow};
 use jobwright_redact::Masker;
 use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::clock::BootTime;
@@ -85,6 +87,7 @@ pub struct WorkflowRun {
     phase: usize,
     past: Option<TaskPast>,
     secrets_are_gone: bool,
+    ready: BTreeMap<StepUuid, Readiness>,
 }
 
 impl WorkflowRun {
@@ -113,6 +116,7 @@ impl WorkflowRun {
             phase: 0,
             past: None,
             secrets_are_gone: false,
+            ready: BTreeMap::new(),
         }
     }
 
@@ -169,6 +173,14 @@ impl WorkflowRun {
     #[must_use]
     pub fn files(mut self, files: Arc<dyn WorkspaceSource>) -> Self {
         self.files = Some(files);
+        self
+    }
+
+    /// Waiting for these of its steps in the background to be ready before what comes after them begins. A step that is not in the
+    /// background is waited for to its end anyway.
+    #[must_use]
+    pub fn ready(mut self, ready: BTreeMap<StepUuid, Readiness>) -> Self {
+        self.ready = ready;
         self
     }
 
@@ -265,6 +277,8 @@ impl WorkflowRun {
             delivered: OnceCell::new_with(delivered_before),
             journal: self.journal,
             secrets_are_gone: self.secrets_are_gone,
+            ready: self.ready,
+            given_up: CancellationToken::new(),
         };
         let mut course = Course::new(Arc::new(shared), &self.workflow);
         if let Some(past) = self.past {

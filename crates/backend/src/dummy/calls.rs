@@ -42,6 +42,8 @@ pub enum Verb {
     Signal,
     /// `stats`.
     Stats,
+    /// `health`.
+    Health,
 }
 
 /// One call, noted when it came.

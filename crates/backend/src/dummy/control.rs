@@ -9,7 +9,8 @@ use super::backend::Dummy;
 use super::calls::Verb;
 use super::exec;
 use super::running::Running;
-use crate::{Error, ExecRequest, ExecSession, Result, StepControl, StepStats};
+use super::scenario::Check;
+use crate::{Error, ExecRequest, ExecSession, Health, Result, StepControl, StepStats};
 
 impl Dummy {
     /// The started step, if it still runs: there is no process to reach in one that ended.
@@ -22,7 +23,8 @@ impl Dummy {
 
 #[async_trait]
 impl StepControl for Dummy {
-    /// Knows the programs `echo`, `cat`, `printenv`, `true`, `false` and `sleep`; any other one is not found (127).
+    /// Knows the programs `echo`, `cat`, `printenv`, `true`, `false`, `sleep`, and `sh -c` with one of them; any other one is not found
+    /// (127).
     async fn exec(&self, step: &Step, task: &TaskUuid, request: ExecRequest) -> Result<Box<dyn ExecSession>> {
         self.alive(Verb::Exec, step, task)?;
         exec::start(step, request)
@@ -46,5 +48,15 @@ impl StepControl for Dummy {
     async fn stats(&self, step: &Step, task: &TaskUuid) -> Result<StepStats> {
         let stats = self.alive(Verb::Stats, step, task)?.scenario.stats;
         Ok(StepStats { cpu: stats.cpu, memory: stats.memory, memory_limit: 0, pids: 1 })
+    }
+
+    async fn health(&self, step: &Step, task: &TaskUuid) -> Result<Health> {
+        let running = self.alive(Verb::Health, step, task)?;
+        Ok(match running.scenario.health {
+            None => Health::Unchecked,
+            Some(Check::Fails) => Health::Unhealthy,
+            Some(Check::SucceedsAfter(time)) if running.began.elapsed() >= time => Health::Healthy,
+            Some(Check::SucceedsAfter(_)) => Health::Starting,
+        })
     }
 }

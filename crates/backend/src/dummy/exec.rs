@@ -47,7 +47,7 @@ struct Program {
 
 impl Program {
     async fn run(mut self) -> i32 {
-        let argv = self.request.argv.clone();
+        let argv = without_shell(&self.request.argv);
         let name = Path::new(&argv[0]).file_name().and_then(|name| name.to_str()).unwrap_or_default();
         match (name, &argv[1..]) {
             ("true", _) => 0,
@@ -94,6 +94,16 @@ impl Program {
 impl Drop for Program {
     fn drop(&mut self) {
         self.output.close();
+    }
+}
+
+/// The program that a shell is asked for, as far as one word is told from the next by blanks.
+fn without_shell(argv: &[String]) -> Vec<String> {
+    match argv {
+        [shell, option, text] if shell.ends_with("sh") && option == "-c" && !text.trim().is_empty() => {
+            text.split_whitespace().map(str::to_owned).collect()
+        }
+        _ => argv.to_vec(),
     }
 }
 

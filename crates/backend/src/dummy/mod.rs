@@ -34,6 +34,7 @@
 //! | `DUMMY_LOG_OPEN` | boolean | the output stays open after the exit, as if a grandchild held the pipe |
 //! | `DUMMY_LOG_ENDLESS` | duration | a line `still here` at this interval, after the exit too |
 //! | `DUMMY_STATS_MEMORY`, `DUMMY_STATS_CPU` | bytes, duration | what `stats` answers |
+//! | `DUMMY_HEALTH` | `unhealthy`, or duration | the step has a health check: what it says, or after how long it says healthy |
 //! | `DUMMY_SCRIPT` | JSON list of [`Act`] | the acts of the step, in place of all that shapes output, time and exit |
 //!
 //! Durations are as in `90s`, `250ms`; booleans are Go's (`1`, `t`, `true`, ...). A value that cannot be read, and an unknown

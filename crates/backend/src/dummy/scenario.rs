@@ -22,6 +22,17 @@ pub(super) struct Scenario {
     /// In place of what the acts lead to.
     pub(super) end: EndOverride,
     pub(super) stats: Stats,
+    /// None without a health check.
+    pub(super) health: Option<Check>,
+}
+
+/// What a health check finds.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Check {
+    /// That the step is not well.
+    Fails,
+    /// That it is, so long after its start.
+    SucceedsAfter(Duration),
 }
 
 /// Which calls fail, and how.
@@ -84,6 +95,7 @@ impl Scenario {
                 memory: environment.read(var::STATS_MEMORY)?.unwrap_or_default(),
                 cpu: environment.duration(var::STATS_CPU)?.unwrap_or_default(),
             },
+            health: environment.health()?,
         })
     }
 }
@@ -177,6 +189,13 @@ impl Environment<'_> {
             Some(_) => {
                 Err(self.bad(var::IMAGE_FAIL, "use absent, not-found, unauthorized, pull-failed or invalid"))
             }
+        }
+    }
+
+    fn health(&self) -> Result<Option<Check>> {
+        match self.text(var::HEALTH) {
+            Some("unhealthy") => Ok(Some(Check::Fails)),
+            _ => Ok(self.duration(var::HEALTH)?.map(Check::SucceedsAfter)),
         }
     }
 

@@ -60,8 +60,11 @@ pub const STATS_MEMORY: &str = "DUMMY_STATS_MEMORY";
 /// What the step's processor time is said to be.
 pub const STATS_CPU: &str = "DUMMY_STATS_CPU";
 
+/// What the step's health check is said to find.
+pub const HEALTH: &str = "DUMMY_HEALTH";
+
 /// All that begin with our own prefix, so that a misspelt one is told from a variable of somebody else's.
-pub(super) const OURS: [&str; 23] = [
+pub(super) const OURS: [&str; 24] = [
     SCRIPT,
     SETUP_FAIL,
     PREPARE_FAIL,
@@ -85,6 +88,7 @@ pub(super) const OURS: [&str; 23] = [
     LOG_ENDLESS,
     STATS_MEMORY,
     STATS_CPU,
+    HEALTH,
 ];
 /// What ours begin with.
 pub(super) const PREFIX: &str = "DUMMY_";

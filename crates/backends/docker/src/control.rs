@@ -6,11 +6,11 @@ use async_trait::async_trait;
 use bollard::errors::Error as EngineError;
 use bollard::query_parameters::{KillContainerOptionsBuilder, StatsOptionsBuilder};
 use futures_util::StreamExt;
-use jobwright_backend::{Error, ExecRequest, ExecSession, Result, StepControl, StepStats};
+use jobwright_backend::{Error, ExecRequest, ExecSession, Health, Result, StepControl, StepStats};
 use jobwright_model::{Step, TaskUuid};
 use tokio::time::timeout;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, EngineKind};
 use crate::exec::Session;
 use crate::tasks::Container;
 use crate::{Docker, failure};
@@ -93,5 +93,21 @@ impl StepControl for Docker {
             memory_limit: if limit >= NO_LIMIT { 0 } else { limit },
             pids: measured.pids_stats.and_then(|pids| pids.current).unwrap_or(0),
         })
+    }
+
+    async fn health(&self, step: &Step, task: &TaskUuid) -> Result<Health> {
+        let (engine, container) = self.running(step, task).await?;
+        let found = engine.inspect(&container.id).await;
+        let state =
+            found.map_err(|error| refused(engine, step, task, "inspect the container", &error))?.into_state();
+        let health = state.health.unwrap_or_default().health();
+        if health == Health::Unchecked || engine.kind == EngineKind::Docker {
+            return Ok(health);
+        }
+        // Asked every time: what it found last may be from before the step changed its state.
+        let checked = engine.check_health(&container.id).await;
+        checked
+            .map(|record| record.health())
+            .map_err(|error| refused(engine, step, task, "check the container's health", &error))
     }
 }

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 
 use crate::belongings::{Filters, carries, having};
 use crate::failure;
-use crate::records::{ContainerRecord, EngineRecord, ListedContainer};
+use crate::records::{ContainerRecord, EngineRecord, HealthRecord, ListedContainer};
 use crate::settings::DockerSettings;
 
 /// The oldest API version that has what we use.
@@ -168,6 +168,14 @@ impl Engine {
     /// What the engine answers.
     pub(crate) async fn inspect(&self, container: &str) -> Result<ContainerRecord, EngineError> {
         get(&self.plain, format!("{}/containers/{container}/json", self.prefix)).await
+    }
+
+    /// Has Podman run a container's health check now. It leaves that to timers of systemd, which are not everywhere.
+    ///
+    /// # Errors
+    /// What the engine answers.
+    pub(crate) async fn check_health(&self, container: &str) -> Result<HealthRecord, EngineError> {
+        get(&self.plain, format!("/v4.0.0/libpod/containers/{container}/healthcheck")).await
     }
 
     /// The containers that carry all of `marks`, ended ones too.

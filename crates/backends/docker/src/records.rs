@@ -3,6 +3,7 @@
 //! record (`end`, `adopt`).
 
 use jiff::Timestamp;
+use jobwright_backend::Health;
 use serde::Deserialize;
 
 use crate::belongings::Labels;
@@ -48,6 +49,27 @@ pub(crate) struct StateRecord {
     /// Engines write the year 1 for never.
     pub(crate) started_at: Option<String>,
     pub(crate) finished_at: Option<String>,
+    pub(crate) health: Option<HealthRecord>,
+}
+
+/// What a health check found last.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(crate) struct HealthRecord {
+    /// Docker's `none` and Podman's empty word stand for no check.
+    pub(crate) status: Option<String>,
+}
+
+impl HealthRecord {
+    pub(crate) fn health(&self) -> Health {
+        match self.status.as_deref() {
+            Some("healthy") => Health::Healthy,
+            Some("unhealthy") => Health::Unhealthy,
+            None | Some("" | "none") => Health::Unchecked,
+            // `starting`, and any word that an engine may come to use: it is not well yet.
+            Some(_) => Health::Starting,
+        }
+    }
 }
 
 /// How far a container's life is.

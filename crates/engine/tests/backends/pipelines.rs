@@ -1,8 +1,6 @@
 //! Whole pipelines through the engine, as a front end runs them: on host processes and in containers, told completely and in
 //! order by the event log, with nothing left.
 
-mod web_image;
-
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
@@ -15,6 +13,7 @@ use jobwright_model::{Cause, Ending, Outcome, RunId};
 use jobwright_runtime::{Record, Scope, open_tasks};
 
 use crate::engines::{self, IMAGE};
+use crate::service_image;
 use crate::world::{Site, World};
 
 const SECRET: &str = "hunter2-swordfish";
@@ -206,8 +205,8 @@ pictureless:
 
 async fn services_and_unknown_images(engine: Option<engines::Engine>) {
     let Some(engine) = engine else { return };
-    let web = web_image::provide(&engine).await;
-    let jobs = SERVED.replace("WEB", web);
+    let web = service_image::web(&engine).await;
+    let jobs = SERVED.replace("WEB", &web);
     let pipeline = Pipeline::new(&Site::Containers(engine), &jobs).await;
     let told = pipeline.run(RunMode::Parallel, None).await;
     assert!(told.ending("served").succeeded(), "{:?}", told.report);

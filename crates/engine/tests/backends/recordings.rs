@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::engines::IMAGE;
 use crate::golden::{pipeline, recorded, shape};
-use crate::keys::{Project, docker};
+use crate::project::{Project, docker};
 use crate::world::Site;
 
 /// A recording with the file and the mode that it was made of.

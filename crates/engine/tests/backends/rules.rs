@@ -1,6 +1,6 @@
 //! Rules of local-ci.md that only a real backend can show: its sections 1.3, 1.9, 2.3 and 2.5. The keys of ours are `keys`'s.
 
-use crate::keys::{Project, docker};
+use crate::project::{Project, docker};
 use crate::world::Site;
 use jobwright_model::{Cause, Outcome};
 

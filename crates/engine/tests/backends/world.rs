@@ -214,7 +214,7 @@ impl World {
     /// A phase of one step on this world's backend.
     pub(crate) fn phase(&self, step: Step) -> Phase {
         let backend = self.backend.name().to_owned();
-        Phase { backend, workflow: self.workflow([vec![step]]), always: false }
+        Phase { backend, workflow: self.workflow([vec![step]]), ..Phase::default() }
     }
 }
 

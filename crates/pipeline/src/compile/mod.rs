@@ -5,7 +5,7 @@ mod steps;
 
 use std::collections::BTreeMap;
 
-use jobwright_model::{Job, Phase, RunId, Stage, Step, StepUuid, Timeouts, Workflow, labels};
+use jobwright_model::{Job, Phase, Readiness, RunId, Stage, Step, StepUuid, Timeouts, Workflow, labels};
 
 use crate::compile::environment::Environment;
 use crate::compile::steps::Steps;
@@ -109,12 +109,12 @@ fn unfit(job: &PipelineJob, target: Target<'_>) -> Vec<Finding> {
 /// Makes the job of the model that runs `job`. Its phases, in order:
 ///
 /// 1. `job_bootstrap`, on [`HOST_BACKEND`]: a stage with one step for each command;
-/// 2. the services, detached in a first stage on a network of their own with the job, and the script as one step;
+/// 2. the services, detached in a first stage on a network of their own with the job and waited for until they are ready, and the script
+///    as one step;
 /// 3. `after_script`, on the same backend and whatever became of the script; its failure does not count;
 /// 4. `job_cleanup`, on [`HOST_BACKEND`] and whatever became of the rest.
 ///
-/// What the model has no word for stays with `job` and is the caller's: readiness of services, caches, artifacts, retries, the time limits
-/// of commands on the host, `if`, `allow_failure`, `concurrency`, `parallel`.
+/// What the model has no word for stays with `job` and is the caller's: caches, artifacts, retries, the time limits of commands on the host, `if`, `allow_failure`, `concurrency`, `parallel`.
 ///
 /// Variables: `--env` over the job's over its `env_file`s over the pipeline's over the remote provider's; a secret counts as a variable of
 /// its level and stays masked even when `--env` gives its value. A service gets its own variables and nothing else.
@@ -168,14 +168,19 @@ impl Phases<'_> {
         let uuid = (self.context.step_uuid)();
         let network = if self.job.services.is_empty() { String::new() } else { format!("jw_{uuid}_network") };
         let mut stages = Vec::new();
+        let mut ready = BTreeMap::new();
         if !self.job.services.is_empty() {
-            let uuids = self.job.services.iter().map(|service| (service, (self.context.step_uuid)()));
-            let steps = uuids.map(|(service, uuid)| self.steps.service(service, uuid, &network));
-            stages.push(Stage { steps: steps.collect() });
+            let mut steps = Vec::new();
+            for service in &self.job.services {
+                let uuid = (self.context.step_uuid)();
+                ready.insert(uuid.clone(), readiness(service));
+                steps.push(self.steps.service(service, uuid, &network));
+            }
+            stages.push(Stage { steps });
         }
         let script = self.steps.script(uuid.clone(), &network, self.context.target);
         stages.push(Stage { steps: vec![script] });
-        self.phase(self.context.target.backend, &uuid, network, stages, false)
+        Phase { ready, ..self.phase(self.context.target.backend, &uuid, network, stages, false) }
     }
 
     fn after_script(&self) -> Option<Phase> {
@@ -215,6 +220,10 @@ impl Phases<'_> {
             volume: if self.context.workspace { format!("jw_{uuid}_workspace") } else { String::new() },
             secrets: secrets.iter().map(|(name, value)| to_mask(name, value)).collect(),
         };
-        Phase { backend: backend.to_owned(), workflow, always }
+        Phase { backend: backend.to_owned(), workflow, always, ..Phase::default() }
     }
+}
+
+fn readiness(service: &Service) -> Readiness {
+    Readiness { command: service.ready.command.clone(), timeout: service.ready.timeout }
 }

@@ -28,7 +28,7 @@ pub(super) struct Steps<'a> {
 
 impl Steps<'_> {
     pub(super) fn service(&self, service: &Service, uuid: StepUuid, network: &str) -> Step {
-        let mut step = Step::new(&service.alias, uuid);
+        let mut step = Step::new(self.name_of(service), uuid);
         step.kind = StepType::Service;
         step.detached = true;
         step.image.clone_from(&service.image);
@@ -36,6 +36,15 @@ impl Steps<'_> {
         step.networks = vec![Conn { name: network.to_owned(), aliases: vec![service.alias.clone()] }];
         step.workflow_labels.clone_from(self.labels);
         step
+    }
+
+    /// A service is named after its alias; one whose alias is the job's name too is told apart from the script.
+    fn name_of(&self, service: &Service) -> String {
+        if service.alias == self.job.name {
+            format!("{}-service", service.alias)
+        } else {
+            service.alias.clone()
+        }
     }
 
     pub(super) fn script(&self, uuid: StepUuid, network: &str, target: Target<'_>) -> Step {

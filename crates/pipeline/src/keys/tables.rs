@@ -219,7 +219,7 @@ pub const SERVICE_KEYS: &[Key] = &[
         "The name under which the job reaches it; the last part of the image's name when not given.",
     ),
     now("variables", Form::Variables, VARIABLES, "The service's variables; it does not get the job's."),
-    later(
+    now(
         "ready",
         Form::Fields(READY_KEYS),
         "a mapping with `command` or `timeout`",

@@ -17,6 +17,7 @@ mod lifecycle;
 mod logs;
 mod masking;
 mod outages;
+mod readiness;
 mod scheduling;
 mod setup;
 mod support;

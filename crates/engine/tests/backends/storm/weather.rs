@@ -53,6 +53,7 @@ fn phase(rng: &mut Rng, world: &World, number: u32) -> Phase {
         backend: world.backend.name().to_owned(),
         workflow: world.workflow(stages),
         always: number > 0 && one_in(rng, 2),
+        ..Phase::default()
     }
 }
 

@@ -33,7 +33,7 @@ pub(crate) fn task(text: &str) -> TaskUuid {
 
 /// A phase on the dummy.
 pub(crate) fn phase(workflow: Workflow) -> Phase {
-    Phase { backend: "dummy".to_owned(), workflow, always: false }
+    Phase { backend: "dummy".to_owned(), workflow, ..Phase::default() }
 }
 
 pub(crate) fn job<const N: usize>(phases: [Phase; N]) -> Job {
