@@ -1,0 +1,70 @@
+//! Why a server's answer cannot be had. No message holds a token or anything of an answer's body.
+
+use std::time::Duration;
+
+/// What went wrong with a request. Texts are whole clauses that name the server.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The address is none that can be asked.
+    #[error("{address:?} is not the address of a server: {reason}")]
+    Address {
+        /// What was given, without credentials.
+        address: String,
+        /// Why not.
+        reason: String,
+    },
+    /// The token cannot be sent.
+    #[error("the access token has characters that no header can carry: a line break, perhaps")]
+    Token,
+    /// No HTTP can be spoken here at all.
+    #[error("no HTTP client can be made: {0}")]
+    Client(String),
+    /// Nobody answers there, or the connection broke off.
+    #[error("{server} cannot be reached: {reason}")]
+    Unreachable {
+        /// The server, as `scheme://host:port`.
+        server: String,
+        /// What the system says.
+        reason: String,
+    },
+    /// It took too long.
+    #[error("{server} has not answered completely within {} s", limit.as_secs_f64())]
+    TimedOut {
+        /// The server.
+        server: String,
+        /// How long it had.
+        limit: Duration,
+    },
+    /// It answered, but not with what was asked for.
+    #[error("{server} answered with status {status}{}", hint(*status))]
+    Status {
+        /// The server.
+        server: String,
+        /// The HTTP status.
+        status: u16,
+    },
+    /// What it answered cannot be read.
+    #[error("{server} answered with something else than {wanted}: {reason}")]
+    Answer {
+        /// The server.
+        server: String,
+        /// What was asked for.
+        wanted: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// What a person may have to put right.
+fn hint(status: u16) -> &'static str {
+    match status {
+        300..=399 => ": it refers to another address, which is to be written in its place",
+        401 => ": it does not know the access token, or the token has expired",
+        403 => ": the access token may not read this (it needs the scope `read_api` and the role Maintainer)",
+        404 => ": there is no such project, or the access token may not see it",
+        429 => ": it is asked too often",
+        500..=599 => ": it is in trouble itself",
+        _ => "",
+    }
+}
