@@ -1,5 +1,6 @@
 //! The trait itself.
 
+use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -46,6 +47,16 @@ pub trait Backend: Send + Sync {
     /// [`crate::Error::InvalidWorkflow`], with the step where one is to blame; whatever the engine refuses. What was made
     /// before the error is found by `destroy_workflow`.
     async fn setup_workflow(&self, workflow: &Workflow, task: &TaskUuid) -> Result<()>;
+
+    /// As [`setup_workflow`](Self::setup_workflow), for a task whose steps work on `directory` of this host itself, an absolute path, in place of a
+    /// workspace of the task's own. Nobody removes it or puts files into it.
+    ///
+    /// # Errors
+    /// As `setup_workflow`; [`crate::Error::Unsupported`] from a backend whose steps do not run on this host.
+    async fn setup_in_place(&self, _workflow: &Workflow, _task: &TaskUuid, _directory: &Path) -> Result<()> {
+        let what = "working on a directory of this host itself".to_owned();
+        Err(Error::Unsupported { backend: self.name(), what })
+    }
 
     /// Makes everything ready that can be before `step` runs: pulls the image, creates the container. Nothing runs yet.
     ///

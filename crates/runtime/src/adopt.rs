@@ -110,9 +110,10 @@ impl StepLife {
         self.counted(ending)
     }
 
-    /// One in the background, or whose failure is to be ignored, never fails its workflow.
+    /// One in the background, or whose failure is to be ignored, never fails its workflow, but for one that did not get ready.
     fn counted(&self, ending: Ending) -> StepResult {
         let ignored = self.step.failure_policy() == FailurePolicy::Ignore;
-        StepResult::of(ending).unless(ignored || self.step.runs_in_background())
+        let left_alone = self.step.runs_in_background() && ending.cause != Cause::NotReady;
+        StepResult::of(ending).unless(ignored || left_alone)
     }
 }

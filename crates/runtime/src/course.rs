@@ -99,7 +99,12 @@ impl<'a> Course<'a> {
                 self.cut_short = Some(self.shared.ended_by(cause.clone()));
                 return Err(self.shared.ended_by(cause));
             }
-            set_up = backend.setup_workflow(self.workflow, task) => set_up,
+            set_up = async {
+                match &self.shared.in_place {
+                    Some(directory) => backend.setup_in_place(self.workflow, task, directory).await,
+                    None => backend.setup_workflow(self.workflow, task).await,
+                }
+            } => set_up,
         };
         set_up.map_err(|error| {
             let text = self.shared.mask(&error);

@@ -25,7 +25,8 @@ const PIECE: usize = 64 << 10;
 #[async_trait]
 pub trait WorkspaceSource: Send + Sync {
     /// Brings the files into `task`'s workspace on `backend`. Called once for a task, when its first step is prepared and before
-    /// any runs; a later phase of the same job may ask again when no step of the one before changed anything.
+    /// any runs; once more when the engine did not answer and is there again; and a later phase of the same job may ask again when no step of the
+    /// one before changed anything.
     ///
     /// # Errors
     /// What the backend answers; [`Error::Workspace`] when the files cannot be read.

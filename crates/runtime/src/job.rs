@@ -62,6 +62,7 @@ pub struct JobRun {
     attempt: u32,
     past: AttemptPast,
     secrets_are_gone: bool,
+    in_place: Option<PathBuf>,
 }
 
 impl JobRun {
@@ -84,6 +85,7 @@ impl JobRun {
             attempt: 1,
             past: AttemptPast::default(),
             secrets_are_gone: false,
+            in_place: None,
         }
     }
 
@@ -126,6 +128,14 @@ impl JobRun {
     #[must_use]
     pub fn keeper(mut self, phase: usize, keeper: Arc<dyn WorkspaceKeeper>) -> Self {
         self.keeper = Some((phase, keeper));
+        self
+    }
+
+    /// With all of its phases working on this directory of the host itself, an absolute path, in place of a workspace. It is said here and not
+    /// in the job, which may come from a file of anybody's.
+    #[must_use]
+    pub fn in_place(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.in_place = Some(directory.into());
         self
     }
 
@@ -386,7 +396,8 @@ impl JobRun {
             .limits(self.limits)
             .place(self.attempt, course.at)
             .without_secrets(self.secrets_are_gone)
-            .ready(phase.ready);
+            .ready(phase.ready)
+            .in_place(self.in_place.clone());
         run = self.gates.iter().cloned().fold(run, WorkflowRun::gate);
         if let Some(masker) = &self.masker {
             run = run.masker(masker.clone());

@@ -45,6 +45,7 @@ pub use keeping::WorkspaceKeeper;
 pub use limits::Limits;
 pub use masking::secrets_of;
 pub use observer::{MaskedChunk, Observer, ObserverError, ResumePoint, ToldBefore, Trace};
+pub use outage::insist;
 pub use past::{AttemptEnd, AttemptPast, Past};
 pub use plan::PlanError;
 pub use record::{Inheritance, Record, TaskPlace, open_tasks};

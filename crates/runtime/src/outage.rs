@@ -57,12 +57,11 @@ impl<'a> Outage<'a> {
     }
 }
 
-/// Asks until the engine answers, or until it has not answered for `patience`.
-pub(crate) async fn insist<T, F>(
-    backend: &dyn Backend,
-    patience: Duration,
-    ask: impl Fn() -> F,
-) -> Result<T, Error>
+/// Asks until the engine answers, or until it has not answered for `patience`. For what may be asked twice.
+///
+/// # Errors
+/// The engine's answer; [`Error::EngineGone`] when patience has ended.
+pub async fn insist<T, F>(backend: &dyn Backend, patience: Duration, ask: impl Fn() -> F) -> Result<T, Error>
 where
     F: Future<Output = Result<T, Error>>,
 {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -43,14 +44,18 @@ pub(crate) struct Shared {
     pub(crate) ready: BTreeMap<StepUuid, Readiness>,
     /// One of them did not get ready: the others need not be waited for any longer.
     pub(crate) given_up: CancellationToken,
+    /// The directory of this host that the steps work on, in place of a workspace.
+    pub(crate) in_place: Option<PathBuf>,
 }
 
 impl Shared {
-    /// Brings the files in, for the first step that asks; the others wait for that, and fail by it too.
+    /// Brings the files in, for the first step that asks; the others wait for that, and fail by it too. With patience for an engine that
+    /// does not answer: files that come twice are the same.
     pub(crate) async fn deliver_files(&self) -> Result<(), Arc<Error>> {
         let deliver = async || match &self.files {
             Some(files) => {
-                files.deliver(&*self.backend, &self.task).await?;
+                let bring = || files.deliver(&*self.backend, &self.task);
+                insist(&*self.backend, self.limits.patience, bring).await?;
                 let delivered = Record::FilesDelivered { task: self.task.clone() };
                 self.record(&delivered).map_err(|error| Error::Workspace(error.to_string()))
             }

@@ -2,6 +2,7 @@
 //! `course.rs`.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -88,6 +89,7 @@ pub struct WorkflowRun {
     past: Option<TaskPast>,
     secrets_are_gone: bool,
     ready: BTreeMap<StepUuid, Readiness>,
+    in_place: Option<PathBuf>,
 }
 
 impl WorkflowRun {
@@ -117,6 +119,7 @@ impl WorkflowRun {
             past: None,
             secrets_are_gone: false,
             ready: BTreeMap::new(),
+            in_place: None,
         }
     }
 
@@ -173,6 +176,13 @@ impl WorkflowRun {
     #[must_use]
     pub fn files(mut self, files: Arc<dyn WorkspaceSource>) -> Self {
         self.files = Some(files);
+        self
+    }
+
+    /// Working on this directory of the host itself, an absolute path, in place of a workspace; on a backend that can.
+    #[must_use]
+    pub fn in_place(mut self, directory: Option<PathBuf>) -> Self {
+        self.in_place = directory;
         self
     }
 
@@ -279,6 +289,7 @@ impl WorkflowRun {
             secrets_are_gone: self.secrets_are_gone,
             ready: self.ready,
             given_up: CancellationToken::new(),
+            in_place: self.in_place,
         };
         let mut course = Course::new(Arc::new(shared), &self.workflow);
         if let Some(past) = self.past {

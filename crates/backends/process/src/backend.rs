@@ -95,14 +95,27 @@ impl ProcessBackend {
         self.deadlines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Makes a new task's places, with its workspace at `in_place` where that is given.
+    fn set_up(&self, task: &TaskUuid, in_place: Option<&Path>) -> Result<()> {
+        let place = self.task(task);
+        let record = self.plan(&place, in_place)?;
+        // A spare folder has a workspace and a home that others do not need.
+        if record == place.default_record() {
+            place.create(&self.spares)?;
+        } else {
+            place.create_anew()?;
+        }
+        place.furnish(&record)
+    }
+
     /// Where a new task's things will lie.
-    fn plan(&self, place: &TaskPlace) -> Result<TaskRecord> {
+    fn plan(&self, place: &TaskPlace, in_place: Option<&Path>) -> Result<TaskRecord> {
         let Some(choice) = self.settings.run_as else {
             let record = place.default_record();
-            let workspace = self.settings.in_place.clone().unwrap_or(record.workspace);
+            let workspace = in_place.map_or(record.workspace, Path::to_owned);
             return Ok(TaskRecord { workspace, ..record });
         };
-        if self.settings.in_place.is_some() {
+        if in_place.is_some() {
             let what = "working in place as another user, who may not be allowed to".to_owned();
             return Err(Error::Unsupported { backend: NAME, what });
         }
@@ -175,15 +188,11 @@ impl Backend for ProcessBackend {
     }
 
     async fn setup_workflow(&self, _workflow: &Workflow, task: &TaskUuid) -> Result<()> {
-        let place = self.task(task);
-        let record = self.plan(&place)?;
-        // A spare folder has a workspace and a home that others do not need.
-        if record == place.default_record() {
-            place.create(&self.spares)?;
-        } else {
-            place.create_anew()?;
-        }
-        place.furnish(&record)
+        self.set_up(task, self.settings.in_place.as_deref())
+    }
+
+    async fn setup_in_place(&self, _workflow: &Workflow, task: &TaskUuid, directory: &Path) -> Result<()> {
+        self.set_up(task, Some(directory))
     }
 
     async fn prepare_step(&self, step: &Step, task: &TaskUuid, _progress: &dyn Progress) -> Result<()> {
