@@ -8,6 +8,7 @@ mod completion;
 mod exit;
 mod failure;
 mod graph;
+mod remote;
 mod settings;
 mod show;
 mod signals;

@@ -37,8 +37,8 @@ pub(crate) struct Loader<'a> {
 }
 
 impl Loader<'_> {
-    /// Loads what `jobs` need: their own backends and, for commands on the host, the host's.
-    pub(crate) async fn load_for(&self, jobs: &[&PipelineJob]) -> Result<Chosen, RunError> {
+    /// Loads what `jobs` need: their own backends and, for commands on the host, of which there may be some around all jobs, the host's.
+    pub(crate) async fn load_for(&self, jobs: &[&PipelineJob], around: bool) -> Result<Chosen, RunError> {
         let mut chosen = Chosen { default: None, all: Backends::new() };
         let unnamed: Vec<_> = jobs.iter().filter(|job| job.backend.is_none()).collect();
         if !unnamed.is_empty() {
@@ -48,10 +48,15 @@ impl Loader<'_> {
             chosen.default = Some(default);
         }
         let named = jobs.iter().filter_map(|job| job.backend.as_deref());
-        let on_the_host = jobs.iter().any(|job| job.bootstrap.is_some() || job.cleanup.is_some());
-        for name in named.chain(on_the_host.then_some(HOST_BACKEND)) {
+        let on_the_host = around || jobs.iter().any(|job| job.bootstrap.is_some() || job.cleanup.is_some());
+        for name in named.clone().chain(on_the_host.then_some(HOST_BACKEND)) {
             if !chosen.all.contains_key(name) {
-                let backend = self.load(self.backends.find(Some(name)).await?).await?;
+                let found = self.backends.find(Some(name)).await;
+                let needed = |source| match named.clone().any(|other| other == name) {
+                    true => RunError::Backend(source),
+                    false => RunError::HostCommands(source),
+                };
+                let backend = self.load(found.map_err(needed)?).await?;
                 chosen.all.insert(name.to_owned(), backend);
             }
         }

@@ -127,7 +127,7 @@ impl Crew {
     async fn attempts(&self, job: &PreparedJob, exec: ExecKind, slot: Slot) -> (JobOutcome, u32) {
         let (mut slot, mut attempt) = (slot, 1);
         loop {
-            let output = JobOutput { bus: Arc::clone(&self.bus), job: job.name.clone(), exec, attempt };
+            let output = JobOutput { bus: Arc::clone(&self.bus), job: Some(job.name.clone()), exec, attempt };
             let outcome = self.executor.execute(job, &output, &self.scope, slot).await;
             if self.scope.cause().is_some() || !job.retry.applies(&outcome.ending, attempt) {
                 return (outcome, attempt);

@@ -12,6 +12,7 @@ use jobwright_model::{Job, Phase, RunId, Workflow};
 use jobwright_runtime::{Backends, Limits, Past, Record, Scope, WorkspaceSource};
 use jobwright_workspace::{Project, TreeOptions};
 
+use crate::around::{Around, JobsAround};
 use crate::backends::Loader;
 use crate::conditions;
 use crate::git::without_credentials;
@@ -19,9 +20,12 @@ use crate::job::PreparedJob;
 use crate::keep::Keep;
 use crate::manifest::{Manifest, PhaseLimits};
 use crate::prepare::{Prepared, RunPlan, prepare};
+use crate::remote::{self, VariableSource};
 use crate::report::{RunError, RunReport};
 use crate::runner::Runner;
-use crate::runtime_executor::{ExecutorSettings, ProjectFiles, RuntimeExecutor, compile_jobs, phase_limits};
+use crate::runtime_executor::{
+    ExecutorSettings, ProjectFiles, RuntimeExecutor, compile_commands_around, compile_jobs, phase_limits,
+};
 use crate::shared_groups::SharedGroups;
 use crate::spec::Spec;
 
@@ -49,6 +53,7 @@ pub struct Engine {
     state: StateDir,
     backends: BackendRegistry,
     options: EngineOptions,
+    variables: Option<Arc<dyn VariableSource>>,
 }
 
 /// A run that has its folder, its journal, its event log and its bus, and has not begun.
@@ -66,7 +71,14 @@ impl Engine {
     /// An engine over `backends`, in the order in which they are preferred.
     #[must_use]
     pub fn new(state: StateDir, backends: BackendRegistry, options: EngineOptions) -> Self {
-        Self { state, backends, options }
+        Self { state, backends, options, variables: None }
+    }
+
+    /// Asking `source` for the variables of remote providers. Without one, a pipeline that has such a provider does not run.
+    #[must_use]
+    pub fn variables_from(mut self, source: Arc<dyn VariableSource>) -> Self {
+        self.variables = Some(source);
+        self
     }
 
     /// Makes the folder of the run `id`, which the caller made, and owns it from now on.
@@ -147,7 +159,7 @@ impl Run<'_> {
     pub async fn execute(self, spec: &Spec, scope: &Scope) -> RunReport {
         let runner = self.runner(scope);
         let report = match prepare(spec, &self.clone_dir(), scope).await {
-            Ok(prepared) => self.run_prepared(runner, prepared, spec).await,
+            Ok(prepared) => self.run_prepared(runner, prepared, spec, scope).await,
             Err(error) => runner.refuse(spec, error.into()),
         };
         self.over_and_out().await;
@@ -196,11 +208,16 @@ impl Run<'_> {
         report
     }
 
-    async fn run_prepared(&self, runner: Runner, mut prepared: Prepared, spec: &Spec) -> RunReport {
+    async fn run_prepared(
+        &self,
+        runner: Runner,
+        mut prepared: Prepared,
+        spec: &Spec,
+        scope: &Scope,
+    ) -> RunReport {
         runner.start(&prepared.plan);
         self.say(format!("Config file loaded from {}", prepared.plan.config_path.display()));
-        let decided = conditions::decide(&mut prepared, spec, &self.id).await;
-        let manifest = match decided {
+        let manifest = match self.decide(&mut prepared, spec, scope).await {
             Ok(()) => self.pipeline_manifest(prepared, spec).await,
             Err(error) => Err(error),
         };
@@ -211,6 +228,13 @@ impl Run<'_> {
             }
             Err(error) => runner.abandon(error),
         }
+    }
+
+    /// Fetches what the run needs of elsewhere, then decides which jobs run.
+    async fn decide(&self, prepared: &mut Prepared, spec: &Spec, scope: &Scope) -> Result<(), RunError> {
+        let notes = remote::fetch(prepared, self.engine.variables.as_deref(), scope).await?;
+        notes.into_iter().for_each(|note| self.say(note));
+        conditions::decide(prepared, spec, &self.id).await
     }
 
     /// The limits of groups that the run shares with others.
@@ -228,10 +252,16 @@ impl Run<'_> {
         match executor {
             Ok(executor) => {
                 executor.warnings().iter().for_each(|warning| self.say(warning.to_string()));
-                runner.run(&manifest.plan, Arc::new(executor)).await
+                let around = self.around_of(&manifest, &executor);
+                runner.around(around).run(&manifest.plan, Arc::new(executor)).await
             }
             Err(error) => runner.abandon(error),
         }
+    }
+
+    /// What runs around the jobs of `manifest`, as `executor` runs them.
+    pub(crate) fn around_of(&self, manifest: &Manifest, executor: &RuntimeExecutor) -> Around {
+        Around::new(manifest.around.clone(), manifest.plan.project.clone(), executor)
     }
 
     async fn pipeline_manifest(
@@ -239,7 +269,10 @@ impl Run<'_> {
         prepared: Prepared,
         spec: &Spec,
     ) -> Result<(Manifest, Backends), RunError> {
-        let chosen = self.loader().load_for(&prepared.due()).await?;
+        let commands = compile_commands_around(&prepared, &self.id, &spec.env)?;
+        let around = JobsAround::new(commands, &prepared.pipeline);
+        let on_the_host = around.jobs().next().is_some();
+        let chosen = self.loader().load_for(&prepared.due(), on_the_host).await?;
         let (jobs, kept) = compile_jobs(&prepared, &self.id, &chosen, &spec.env)?;
         let project = match &spec.remote {
             Some(url) => without_credentials(url),
@@ -249,6 +282,7 @@ impl Run<'_> {
             phase_limits: phase_limits(&prepared, &jobs),
             plan: prepared.plan,
             jobs,
+            around,
             kept,
             project: Some(project),
             is_clone: spec.remote.is_some(),
@@ -267,7 +301,8 @@ impl Run<'_> {
         let options = TreeOptions { exclude, ..TreeOptions::default() };
         let project = || Arc::new(ProjectFiles(Project::new(&manifest.plan.project, options)));
         let files = manifest.project.is_some().then(|| project() as Arc<dyn WorkspaceSource>);
-        let executor = RuntimeExecutor::new(manifest.jobs.clone(), self.settings(backends, files))?;
+        let (around, settings) = (manifest.around.jobs().collect::<Vec<_>>(), self.settings(backends, files));
+        let executor = RuntimeExecutor::beside(&around, manifest.jobs.clone(), settings)?;
         let executor = executor.phase_limits(manifest.phase_limits.clone()).resuming(self.past.clone());
         Ok(match &manifest.project {
             Some(project) => {
@@ -295,6 +330,7 @@ impl Run<'_> {
         let manifest = Manifest {
             plan,
             jobs: vec![job],
+            around: JobsAround::default(),
             phase_limits: PhaseLimits::new(),
             kept: HashMap::new(),
             project: None,

@@ -76,7 +76,8 @@ pub enum Begun {
 #[derive(Clone)]
 pub struct JobOutput {
     pub(crate) bus: Arc<Bus>,
-    pub(crate) job: Name,
+    /// None for what is the run's own.
+    pub(crate) job: Option<Name>,
     pub(crate) exec: ExecKind,
     pub(crate) attempt: u32,
 }
@@ -85,7 +86,7 @@ impl JobOutput {
     /// Writes a piece of the job's output; masked, and cut at a character's border where it is text.
     pub fn write(&self, stream: StreamKind, data: impl Into<Bytes>) {
         self.bus.emit(EventKind::LogLine {
-            job: Some(self.job.clone()),
+            job: self.job.clone(),
             step: None,
             exec: self.exec,
             stream,
@@ -102,6 +103,7 @@ impl JobOutput {
 
     /// Tells people something about the job that is not its output; masked, one line.
     pub fn diagnostic(&self, text: &str) {
-        self.bus.emit(EventKind::Diagnostic { data: format!("{}: {text}\n", self.job) });
+        let whose = self.job.as_ref().map(|job| format!("{job}: ")).unwrap_or_default();
+        self.bus.emit(EventKind::Diagnostic { data: format!("{whose}{text}\n") });
     }
 }

@@ -35,6 +35,12 @@ pub struct Foresight {
     pub order: Order,
     /// How many jobs would run at the same time at most.
     pub limit: usize,
+    /// The server whose variables a run would fetch: none of them is known here, and conditions are decided without them.
+    pub not_fetched: Option<String>,
+    /// The commands on the host before the first job.
+    pub bootstrap: Vec<String>,
+    /// Those after the last one.
+    pub cleanup: Vec<String>,
     /// The selected jobs, in the order in which a run has them.
     pub jobs: Vec<ForeseenJob>,
 }
@@ -147,7 +153,12 @@ pub async fn foresee(
 ) -> Result<Foresight, RunError> {
     let run = RunId::generate();
     conditions::decide(&mut prepared, spec, &run).await?;
-    let places = Places::find(&prepared.due(), backends, wanted).await?;
+    let due = prepared.due();
+    let places = Places::find(&due, backends, wanted).await?;
+    let around = prepared.pipeline.bootstrap.is_some() || prepared.pipeline.cleanup.is_some();
+    if around || due.iter().any(|job| job.bootstrap.is_some() || job.cleanup.is_some()) {
+        backends.find(Some(HOST_BACKEND)).await.map_err(RunError::HostCommands)?;
+    }
     let selected = prepared.selected();
     let order = order_of(&selected, prepared.plan.mode);
     let schedule = Schedule::new(order, &prepared.plan.stages, &selected);
@@ -155,8 +166,12 @@ pub async fn foresee(
     let jobs = (0..selected.len()).map(|index| teller.tell(index));
     let jobs = jobs.collect::<Result<Vec<_>, Report>>().map_err(|report| RunError::Jobs(Box::new(report)))?;
     let processors = || std::thread::available_parallelism().map_or(1, NonZero::get);
-    let plan = &prepared.plan;
+    let (plan, pipeline) = (&prepared.plan, &prepared.pipeline);
+    let commands = |commands: &Option<HostCommands>| commands.iter().flat_map(|it| it.run.clone()).collect();
     Ok(Foresight {
+        not_fetched: pipeline.remote_provider.as_ref().map(ToString::to_string),
+        bootstrap: commands(&pipeline.bootstrap),
+        cleanup: commands(&pipeline.cleanup),
         config_path: plan.config_path.clone(),
         project: plan.project.clone(),
         commit: plan.commit.clone(),

@@ -4,6 +4,7 @@
 //! jobs for real is [`RuntimeExecutor`]; [`Engine`] puts all of it together for one run. Nothing here shows anything: that is a
 //! sink's affair.
 
+mod around;
 mod backends;
 mod conditions;
 mod crew;
@@ -18,6 +19,7 @@ mod manifest;
 mod observer;
 mod places;
 mod prepare;
+mod remote;
 mod report;
 mod resume;
 mod runner;
@@ -35,6 +37,7 @@ pub use job::{MatrixGroup, PreparedJob};
 pub use keep::{JobArtifacts, RunArtifacts, caches};
 pub use manifest::ManifestError;
 pub use prepare::{PrepareError, Prepared, RunPlan, find_config, prepare};
+pub use remote::{FetchError, FetchedVariable, VariableSource};
 pub use report::{JobReport, RunError, RunReport};
 pub use resume::{ResumeError, Resumption, ask_to_cancel, is_asked_to_cancel, is_prepared};
 pub use runner::Runner;

@@ -16,6 +16,7 @@ use jobwright_runtime::secrets_of;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::around::JobsAround;
 use crate::keep::JobFiles;
 use crate::prepare::RunPlan;
 
@@ -32,6 +33,9 @@ pub(crate) struct Manifest {
     pub(crate) plan: RunPlan,
     /// The jobs that are to run, compiled.
     pub(crate) jobs: Vec<Job>,
+    /// What runs before and after them.
+    #[serde(default)]
+    pub(crate) around: JobsAround,
     /// The time of phases that have one of their own, by job and place.
     pub(crate) phase_limits: PhaseLimits,
     /// Caches and artifacts, by job.
@@ -162,7 +166,8 @@ impl Manifest {
 
     /// The values that no disk may hold.
     fn secrets(&self) -> Vec<String> {
-        let workflows = self.jobs.iter().flat_map(|job| &job.phases).map(|phase| &phase.workflow);
+        let jobs = self.jobs.iter().chain(self.around.jobs());
+        let workflows = jobs.flat_map(|job| &job.phases).map(|phase| &phase.workflow);
         let values = workflows.flat_map(secrets_of).map(|(_, value)| value).filter(|value| !value.is_empty());
         let mut values: Vec<String> = values.map(str::to_owned).collect();
         values.sort();
@@ -226,11 +231,12 @@ mod tests {
         let secrets = vec![Secret { name: "TOKEN".into(), value: secret.into() }];
         let stages = vec![Stage { steps: vec![step] }];
         let workflow = Workflow { stages, secrets, ..Workflow::default() };
-        let phase = Phase { backend: "process".into(), workflow, always: false };
+        let phase = Phase { backend: "process".into(), workflow, ..Phase::default() };
         let job = Job { name: "job".into(), phases: vec![phase], ..Job::default() };
         Manifest {
             plan: RunPlan::default(),
             jobs: vec![job],
+            around: JobsAround::default(),
             phase_limits: HashMap::from([("job".into(), vec![(0, Duration::from_secs(3))])]),
             kept: HashMap::new(),
             project: None,

@@ -49,10 +49,10 @@ impl JobObserver {
         position: Option<OutputPosition>,
     ) {
         let admitted = state.quota.admit(data);
-        let (job, exec) = (&self.output.job, self.output.exec);
+        let (job, exec) = (self.output.job.as_ref(), self.output.exec);
         if !admitted.kept.is_empty() {
             self.output.bus.emit(EventKind::LogLine {
-                job: Some(job.clone()),
+                job: job.cloned(),
                 step: Some(step.clone()),
                 exec,
                 stream,
@@ -75,15 +75,17 @@ impl JobObserver {
     /// Tells how much the quota cut since it was last said.
     fn flush(&self, state: &mut State, uuid: &StepUuid) {
         let Some(StepState { name, position, .. }) = state.steps.get(uuid) else { return };
-        let (job, exec) = (&self.output.job, self.output.exec);
+        let (job, exec) = (self.output.job.as_ref(), self.output.exec);
         let gap = state.quota.gap(job, Some(name), exec, StreamKind::Stdout, *position);
         self.emit_gap(gap);
     }
 
     fn finished(&self, step: Name, started: Option<Timestamp>, ending: &Ending) {
+        // Steps that belong to no job have no events of their own: the run tells what becomes of them.
+        let Some(job) = self.output.job.clone() else { return };
         let took = ending.finished.zip(started).map(|(end, start)| end.duration_since(start));
         self.output.bus.emit(EventKind::StepFinished {
-            job: self.output.job.clone(),
+            job,
             step,
             attempt: self.output.attempt,
             duration: took.and_then(|took| Duration::try_from(took).ok()).unwrap_or_default(),
@@ -114,7 +116,8 @@ impl Observer for JobObserver {
     }
 
     fn told_before(&self, step: &Step) -> ToldBefore {
-        match self.log.recovered().resume_position(&self.output.job, &step.name) {
+        match self.log.recovered().resume_position(self.output.job.as_deref().unwrap_or_default(), &step.name)
+        {
             ResumePosition::Start => ToldBefore::UpTo(ResumePoint::default()),
             ResumePosition::At(OutputPosition { from, skip_stdout, skip_stderr }) => {
                 let from = LogPosition::new(from);
@@ -130,8 +133,10 @@ impl Observer for JobObserver {
         match trace {
             Trace::Started(at) => {
                 state.step(step).started = Some(*at);
-                let (job, attempt) = (self.output.job.clone(), self.output.attempt);
-                self.output.bus.emit(EventKind::StepStarted { job, step: name, attempt });
+                if let Some(job) = self.output.job.clone() {
+                    let attempt = self.output.attempt;
+                    self.output.bus.emit(EventKind::StepStarted { job, step: name, attempt });
+                }
             }
             Trace::Skipped(ending) => self.finished(name, None, ending),
             Trace::Ended(ending) => {

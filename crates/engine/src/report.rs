@@ -69,12 +69,25 @@ pub enum RunError {
         /// Why not.
         source: EvaluationError,
     },
+    /// The variables of a server cannot be had.
+    #[error("the variables of {provider} cannot be fetched: {reason}")]
+    Remote {
+        /// The project and its server.
+        provider: String,
+        /// Why not; without the token.
+        reason: String,
+    },
     /// A secret that cannot be masked must not be used.
     #[error("{0}")]
     Secret(jobwright_redact::Warning),
     /// No backend.
     #[error(transparent)]
     Backend(#[from] FindError),
+    /// The file has commands that run on the host, and nothing here runs them.
+    #[error(
+        "commands on the host (`bootstrap`, `cleanup`, `job_bootstrap`, `job_cleanup`) need the process backend: {0}"
+    )]
+    HostCommands(FindError),
     /// The backend cannot be loaded.
     #[error("the {name} backend cannot be loaded: {source}")]
     Load {

@@ -98,7 +98,8 @@ impl Engine {
         if log.recovered().finished {
             return Err(ResumeError::Ended(id.clone()));
         }
-        let jobs = found.iter().flat_map(|found| &found.manifest.jobs);
+        let manifests = found.iter().map(|found| &found.manifest);
+        let jobs = manifests.flat_map(|manifest| manifest.jobs.iter().chain(manifest.around.jobs()));
         let wanted = jobs.flat_map(|job| &job.phases).map(|phase| phase.backend.clone()).collect();
         let backends = self.same_backends(id, wanted, &recovered.records).await?;
         let run = self.run_again(id, folder, log, journal, Past::of(&recovered.records));
@@ -194,7 +195,7 @@ impl Run<'_> {
             Ok(executor) => {
                 let executor = if secrets_are_gone { executor.without_secrets() } else { executor };
                 let groups = self.groups_of(&manifest);
-                let runner = runner.groups(groups);
+                let runner = runner.groups(groups).around(self.around_of(&manifest, &executor));
                 runner.run(&manifest.plan, Arc::new(executor)).await
             }
             Err(error) => runner.abandon(error),

@@ -7,6 +7,7 @@ use jobwright_model::{Cause, Ending, Outcome};
 use jobwright_runtime::Scope;
 use tokio::time::Instant;
 
+use crate::around::{Around, NotBegun};
 use crate::crew::Crew;
 use crate::executor::JobExecutor;
 use crate::places::Places;
@@ -22,6 +23,7 @@ pub struct Runner {
     scope: Scope,
     limit: usize,
     groups: Option<SharedGroups>,
+    around: Option<Around>,
     begun: Instant,
 }
 
@@ -29,7 +31,7 @@ impl Runner {
     /// A run that begins now, on `bus`, that ends early when `scope` does. At most `limit` jobs run at the same time.
     #[must_use]
     pub fn new(bus: Arc<Bus>, scope: Scope, limit: usize) -> Self {
-        Self { bus, scope, limit: limit.max(1), groups: None, begun: Instant::now() }
+        Self { bus, scope, limit: limit.max(1), groups: None, around: None, begun: Instant::now() }
     }
 
     /// Sharing the limits of concurrency groups with other runs.
@@ -42,6 +44,13 @@ impl Runner {
     /// With at most `limit` jobs at the same time, at least 1.
     pub(crate) fn limit(mut self, limit: usize) -> Self {
         self.limit = limit.max(1);
+        self
+    }
+
+    /// With commands on the host before the first job and after the last.
+    #[must_use]
+    pub(crate) fn around(mut self, around: Around) -> Self {
+        self.around = Some(around);
         self
     }
 
@@ -84,11 +93,35 @@ impl Runner {
     }
 
     /// Runs the jobs of a run that was [started](Self::start) and emits its last event.
-    pub async fn run(self, plan: &RunPlan, executor: Arc<dyn JobExecutor>) -> RunReport {
+    pub async fn run(mut self, plan: &RunPlan, executor: Arc<dyn JobExecutor>) -> RunReport {
+        // What is over before it began has nothing to clean up.
+        let around = self.around.take().filter(|around| self.scope.cause().is_none() || around.was_begun());
+        let begun = match &around {
+            Some(around) => around.begin(&self.bus, &self.scope).await,
+            None => Ok(()),
+        };
+        let (ending, error, reports) = match begun {
+            Ok(()) => self.run_jobs(plan, executor).await,
+            Err(why) => self.skip_jobs(plan, executor, why),
+        };
+        if let Some(around) = &around {
+            around.end(&self.bus, &self.scope).await;
+        }
+        self.finish(ending, error, reports)
+    }
+
+    fn crew(&self, plan: &RunPlan, executor: Arc<dyn JobExecutor>) -> Crew {
+        let places = Places::new(self.limit, &plan.jobs, self.groups.clone());
+        Crew::new(Arc::clone(&self.bus), executor, self.scope.clone(), places, &plan.jobs)
+    }
+
+    async fn run_jobs(
+        &self,
+        plan: &RunPlan,
+        executor: Arc<dyn JobExecutor>,
+    ) -> (Ending, Option<String>, Vec<JobReport>) {
         let RunPlan { stages, jobs, mode, .. } = plan;
-        let places = Places::new(self.limit, jobs, self.groups.clone());
-        let (bus, scope) = (Arc::clone(&self.bus), self.scope.clone());
-        let crew = Crew::new(bus, executor, scope, places, jobs);
+        let crew = self.crew(plan, executor);
         let as_graph = jobs.iter().any(|job| !job.needs.is_empty());
         let reports = match mode {
             _ if as_graph => dag::run(&crew, stages, jobs).await,
@@ -97,8 +130,20 @@ impl Runner {
             RunMode::ParallelStages => sequence::parallel_stages(&crew, stages, jobs).await,
         };
         let error = joined(&reports, as_graph);
-        let ending = self.ending(&reports);
-        self.finish(ending, error, reports)
+        (self.ending(&reports), error, reports)
+    }
+
+    /// None of the jobs begins, because what comes before all of them did not pass.
+    fn skip_jobs(
+        &self,
+        plan: &RunPlan,
+        executor: Arc<dyn JobExecutor>,
+        NotBegun { ending, error }: NotBegun,
+    ) -> (Ending, Option<String>, Vec<JobReport>) {
+        let crew = self.crew(plan, executor);
+        let reports = plan.jobs.iter().map(|job| crew.skip_after(job, None, "bootstrap")).collect();
+        let ending = self.scope.cause().map_or(ending, Ending::new);
+        (ending, Some(error), reports)
     }
 
     /// A run that was cancelled is cancelled, also when a job failed before; else it ends as its first job that did not pass and is

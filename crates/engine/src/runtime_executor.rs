@@ -8,7 +8,10 @@ use jobwright_backend::{Backend, Error as BackendError};
 use jobwright_events::EventLog;
 use jobwright_journal::Journal;
 use jobwright_model::{Cause, Ending, Job, Outcome, RunId, StepUuid, TaskUuid};
-use jobwright_pipeline::{CompileContext, HostSecrets, PipelineJob, Target, compile, visible_variables};
+use jobwright_pipeline::{
+    Around, CompileContext, HOST_BACKEND, HostSecrets, PipelineJob, Target, compile,
+    compile_around, visible_variables,
+};
 use jobwright_redact::{Built, Masker, Warning};
 use jobwright_runtime::{
     AttemptEnd, Backends, JobReport, JobRun, Limits, Past, Record, Scope, Slot, WorkspaceSource,
@@ -85,6 +88,26 @@ pub(crate) fn compile_jobs(
     Ok((jobs, keep::plan(&prepared.pipeline, keeping)))
 }
 
+/// Compiles the commands around all jobs.
+///
+/// # Errors
+/// [`RunError::Jobs`] when a secret's value cannot be had.
+pub(crate) fn compile_commands_around(
+    prepared: &Prepared,
+    run: &RunId,
+    environment: &BTreeMap<String, String>,
+) -> Result<Around, RunError> {
+    let context = CompileContext {
+        run,
+        target: Target { backend: HOST_BACKEND, images: false },
+        environment,
+        secrets: &HostSecrets::new(&prepared.plan.project),
+        workspace: false,
+        step_uuid: &StepUuid::random,
+    };
+    compile_around(&prepared.pipeline, &context).map_err(|report| RunError::Jobs(Box::new(report)))
+}
+
 /// The time of each of a job's phases that has one of its own, by its place: the commands on the host come first and last.
 pub(crate) fn phase_limits(prepared: &Prepared, jobs: &[Job]) -> PhaseLimits {
     let limits = |(file, job): (&PipelineJob, &Job)| {
@@ -113,7 +136,16 @@ impl RuntimeExecutor {
     /// # Errors
     /// [`RunError::Secret`] when a secret's value is too long to be masked: better not to run than to show it.
     pub fn new(jobs: Vec<Job>, settings: ExecutorSettings) -> Result<Self, RunError> {
-        let built = masker_for(&jobs);
+        Self::beside(&[], jobs, settings)
+    }
+
+    /// The same beside `others`, which run elsewhere: what is secret in them is masked too.
+    pub(crate) fn beside(
+        others: &[&Job],
+        jobs: Vec<Job>,
+        settings: ExecutorSettings,
+    ) -> Result<Self, RunError> {
+        let built = masker_for(others.iter().copied().chain(&jobs));
         if let Some(refused) = built.warnings.iter().find(|warning| must_not_run(warning)) {
             return Err(RunError::Secret(refused.clone()));
         }
@@ -163,6 +195,15 @@ impl RuntimeExecutor {
         &self.warnings
     }
 
+    pub(crate) fn settings(&self) -> &ExecutorSettings {
+        &self.settings
+    }
+
+    /// What an owner that died began, and whether the values of the run's secrets went with it.
+    pub(crate) fn past(&self) -> (&Past, bool) {
+        (&self.past, self.secrets_are_gone)
+    }
+
     /// Masks every secret of the run.
     #[must_use]
     pub fn masker(&self) -> &Masker {
@@ -171,8 +212,8 @@ impl RuntimeExecutor {
 }
 
 /// One rule for the whole run: what is secret in one job is so in all of them.
-fn masker_for(jobs: &[Job]) -> Built {
-    let workflows = jobs.iter().flat_map(|job| &job.phases).map(|phase| &phase.workflow);
+fn masker_for<'a>(jobs: impl Iterator<Item = &'a Job>) -> Built {
+    let workflows = jobs.flat_map(|job| &job.phases).map(|phase| &phase.workflow);
     let all: BTreeSet<(&str, &str)> = workflows.flat_map(jobwright_runtime::secrets_of).collect();
     all.into_iter().fold(Masker::builder(), |builder, (name, value)| builder.secret(name, value)).build()
 }
@@ -262,7 +303,7 @@ fn failed_on_the_host(report: &JobReport) -> Option<&str> {
 }
 
 /// An ending in words, as local-ci's users know them where it has any.
-fn told(ending: &Ending, contained: bool) -> Option<String> {
+pub(crate) fn told(ending: &Ending, contained: bool) -> Option<String> {
     let what = if contained { "container exited" } else { "exited" };
     let text = match (&ending.cause, ending.exit_code, ending.signal) {
         _ if ending.succeeded() => return None,

@@ -70,14 +70,14 @@ impl Quota {
     #[must_use = "what is not emitted is missing without a word"]
     pub fn gap(
         &mut self,
-        job: &Name,
+        job: Option<&Name>,
         step: Option<&Name>,
         exec: ExecKind,
         stream: StreamKind,
         position: Option<OutputPosition>,
     ) -> Option<EventKind> {
         let bytes = self.untold();
-        let (job, step) = (Some(job.clone()), step.cloned());
+        let (job, step) = (job.cloned(), step.cloned());
         (bytes > 0).then_some(EventKind::LogGap {
             job,
             step,
@@ -149,8 +149,9 @@ mod tests {
         let mut quota = Quota::new(0);
         admit(&mut quota, "abc");
         let job: Name = "build".into();
-        let mut gap =
-            || quota.gap(&job, None, ExecKind::Standalone, StreamKind::Stdout, Some(OutputPosition::at(9)));
+        let mut gap = || {
+            quota.gap(Some(&job), None, ExecKind::Standalone, StreamKind::Stdout, Some(OutputPosition::at(9)))
+        };
         assert!(matches!(
             gap(),
             Some(EventKind::LogGap {

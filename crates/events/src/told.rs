@@ -32,7 +32,7 @@ impl Told {
     }
 }
 
-/// What an event tells of, without what may differ when it is told again: times and durations. None for a job's output.
+/// What an event tells of, without what may differ when it is told again: times and durations. None for what a job, or a command around all of them, printed.
 fn identity(event: &EventKind) -> Option<String> {
     let name = event.type_name();
     match event {
@@ -48,7 +48,7 @@ fn identity(event: &EventKind) -> Option<String> {
             Some(format!("{name} {attempt} {job}\n{step}"))
         }
         EventKind::Diagnostic { data } => Some(format!("{name} {data}")),
-        EventKind::LogLine { job: None, data, .. } => {
+        EventKind::LogLine { job: None, step: None, data, .. } => {
             Some(format!("{name} {}", String::from_utf8_lossy(data)))
         }
         EventKind::LogLine { .. } | EventKind::LogGap { .. } | EventKind::Unknown(_) => None,

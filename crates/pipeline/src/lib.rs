@@ -29,7 +29,9 @@ mod text;
 mod yaml;
 
 pub use check::{InvalidVariableName, check_variable_name};
-pub use compile::{CompileContext, DEFAULT_WORKDIR, HOST_BACKEND, Target, compile, visible_variables};
+pub use compile::{
+    Around, CompileContext, DEFAULT_WORKDIR, HOST_BACKEND, Target, compile, compile_around, visible_variables,
+};
 pub use condition::{Condition, ConditionContext, EvaluationError, InvalidCondition};
 pub use discover::{discover, is_pipeline_file_name};
 pub use env_file::{InvalidEnvFile, parse as parse_env_file};

@@ -4,10 +4,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jobwright_model::Secret as Masked;
+
 use crate::finding::{Finding, Report};
 use crate::job::{HostCommands, PipelineJob};
 use crate::remote::{RemoteProvider, RemoteVariable};
-use crate::secrets::SecretSource;
+use crate::secrets::{ResolveSecret, SecretSource};
 use crate::source::{Source, Sources, Span};
 
 /// A pipeline file's jobs and stages, checked: names are unique, every job's stage exists, `needs` has no cycle.
@@ -29,6 +31,8 @@ pub struct Pipeline {
     pub remote_provider: Option<RemoteProvider>,
     /// What it gave: empty until whoever runs the pipeline has asked it.
     pub remote_variables: BTreeMap<String, RemoteVariable>,
+    /// What it was asked with, to be masked in every job.
+    pub access_token: Option<Masked>,
     pub(crate) sources: Arc<Sources>,
     pub(crate) warnings: Vec<Finding>,
 }
@@ -70,6 +74,23 @@ impl Pipeline {
     #[must_use]
     pub fn warnings(&self) -> Report {
         Report::new(Arc::clone(&self.sources), self.warnings.clone())
+    }
+
+    /// The token to ask the remote provider with; none without a provider.
+    ///
+    /// # Errors
+    /// A [`Report`] when it has no value, or an empty one.
+    pub fn token_for_provider(&self, secrets: &dyn ResolveSecret) -> Result<Option<String>, Report> {
+        let Some(provider) = &self.remote_provider else { return Ok(None) };
+        let missing = |why: String| {
+            let finding = Finding::error(provider.span, format!("no value for the access token: {why}"));
+            self.report(vec![finding.help(provider.access_token.help())])
+        };
+        match provider.access_token.resolve(secrets) {
+            Ok(token) if token.is_empty() => Err(missing("it is empty".to_owned())),
+            Ok(token) => Ok(Some(token)),
+            Err(error) => Err(missing(error.to_string())),
+        }
     }
 
     /// Findings about this pipeline's file.

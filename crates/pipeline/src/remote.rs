@@ -4,7 +4,7 @@ use std::fmt;
 
 use jobwright_model::Secret;
 
-use crate::secrets::SecretSource;
+use crate::secrets::{ResolveSecret, SecretError, SecretSource};
 use crate::source::Span;
 
 /// A GitLab project whose CI variables are variables of every job. Theirs is the lowest precedence of all.
@@ -20,6 +20,16 @@ pub struct RemoteProvider {
     pub span: Span,
 }
 
+/// What it is, for people; an address may hold credentials, which are left out.
+impl fmt::Display for RemoteProvider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (scheme, rest) = self.url.split_once("://").unwrap_or(("https", &self.url));
+        let authority = rest.split('/').next().unwrap_or(rest);
+        let credentials = authority.rfind('@').map_or(0, |at| at + 1);
+        write!(f, "the project {} at {scheme}://{}", self.project_id, &rest[credentials..])
+    }
+}
+
 /// A token, or where it comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AccessToken {
@@ -27,6 +37,26 @@ pub enum AccessToken {
     From(SecretSource),
     /// It stands in the file, as local-ci allows.
     Literal(Secret),
+}
+
+impl AccessToken {
+    pub(crate) fn resolve(&self, secrets: &dyn ResolveSecret) -> Result<String, SecretError> {
+        match self {
+            Self::From(source) => secrets.resolve(source),
+            Self::Literal(secret) => Ok(secret.value.clone()),
+        }
+    }
+
+    /// What is to be done when it has no value.
+    pub(crate) fn help(&self) -> String {
+        match self {
+            Self::From(SecretSource::Env(name)) => format!("set `{name}` where jobwright is started"),
+            Self::From(SecretSource::File(_)) => {
+                "put the file there; a relative path counts from the project".to_owned()
+            }
+            Self::Literal(_) => "write `$NAME`, and set that variable where jobwright is started".to_owned(),
+        }
+    }
 }
 
 /// A variable that the server gave.

@@ -1,6 +1,7 @@
 //! One job: its phases in order, each a workflow under a task uuid of its own, all on one workspace.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;

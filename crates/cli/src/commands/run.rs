@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jobwright_engine::{Engine, EngineOptions, RunReport, Spec};
 use jobwright_events::RunMode;
@@ -13,6 +14,7 @@ use super::detach;
 use crate::args::RunArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::remote::Remote;
 use crate::{backends, show, signals};
 
 pub(crate) async fn run(args: RunArgs, state: &StateDir) -> Result<Exit, Failure> {
@@ -86,7 +88,7 @@ pub(super) fn engine(args: RunArgs, in_place: Option<PathBuf>, state: &StateDir)
     };
     let mut settings = args.backends;
     settings.process.in_place = in_place;
-    Engine::new(state.clone(), backends::registry(settings, state), options)
+    Engine::new(state.clone(), backends::registry(settings, state), options).variables_from(Arc::new(Remote))
 }
 
 async fn exit_of(report: RunReport, shown: show::Shown) -> Result<Exit, Failure> {

@@ -15,7 +15,7 @@ pub(crate) fn run(args: &ValidateArgs) -> Result<Exit, Failure> {
     let path = pipeline_file(args.config.as_deref(), &args.project)?;
     let checked = match Pipeline::load(&path) {
         Ok(pipeline) => Checked::valid(&pipeline),
-        Err(LoadError::Invalid(report)) => Checked { report, counts: None },
+        Err(LoadError::Invalid(report)) => Checked { report, counts: None, provider: None },
         Err(error) => return Err(error.into()),
     };
     match args.format {
@@ -31,16 +31,22 @@ struct Checked {
     report: Report,
     /// Of a valid file: its jobs and stages.
     counts: Option<(usize, usize)>,
+    /// The server that has further variables, which is not asked.
+    provider: Option<String>,
 }
 
 /// The form of `--format json`: the report's own fields and whether the file runs.
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Document<'a> {
     valid: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     jobs: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stages: Option<usize>,
+    /// Where further variables are, which were not asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_fetched: Option<&'a str>,
     #[serde(flatten)]
     report: &'a Report,
 }
@@ -48,7 +54,8 @@ struct Document<'a> {
 impl Checked {
     fn valid(pipeline: &Pipeline) -> Self {
         let counts = Some((pipeline.jobs.len(), pipeline.stages.len()));
-        Self { report: pipeline.warnings(), counts }
+        let provider = pipeline.remote_provider.as_ref().map(ToString::to_string);
+        Self { report: pipeline.warnings(), counts, provider }
     }
 
     fn exit(&self) -> Exit {
@@ -57,7 +64,13 @@ impl Checked {
 
     fn document(&self) -> Document<'_> {
         let (jobs, stages) = self.counts.unzip();
-        Document { valid: self.counts.is_some(), jobs, stages, report: &self.report }
+        Document {
+            valid: self.counts.is_some(),
+            jobs,
+            stages,
+            not_fetched: self.provider.as_deref(),
+            report: &self.report,
+        }
     }
 
     /// Findings go where errors go, so that a script may keep the answer and a person still sees them.
@@ -68,6 +81,11 @@ impl Checked {
         if let Some((jobs, stages)) = self.counts {
             let file = self.report.source().name();
             sink::say(format_args!("{file} is valid: {jobs} job(s) in {stages} stage(s)"));
+            if let Some(provider) = &self.provider {
+                sink::say(format_args!(
+                    "the variables of {provider} are fetched by a run; nothing was asked for now"
+                ));
+            }
         }
     }
 }

@@ -17,6 +17,9 @@ pub(crate) fn document(foresight: &Foresight) -> Value {
         "branch": foresight.branch,
         "order": order(foresight.order).0,
         "limit": foresight.limit,
+        "notFetched": foresight.not_fetched,
+        "bootstrap": foresight.bootstrap,
+        "cleanup": foresight.cleanup,
         "jobs": foresight.jobs.iter().map(job).collect::<Vec<_>>(),
     })
 }
@@ -99,8 +102,23 @@ pub(crate) fn text(foresight: &Foresight) -> String {
         _ => format!(", at most {} at a time", foresight.limit),
     };
     let mut out = format!("{}{at}\n{jobs} job(s), {order}{together}\n", foresight.config_path.display());
+    if let Some(provider) = &foresight.not_fetched {
+        let _ = writeln!(out, "the variables of {provider} would be fetched; nothing was asked for now");
+    }
+    around(&mut out, "before all jobs, on this host", &foresight.bootstrap);
     foresight.jobs.iter().for_each(|job| lines(&mut out, job));
+    around(&mut out, "after all jobs, on this host", &foresight.cleanup);
     harmless(&out)
+}
+
+/// Commands that run around all jobs.
+fn around(out: &mut String, when: &str, commands: &[String]) {
+    if !commands.is_empty() {
+        let _ = writeln!(out, "\n{when}");
+    }
+    for command in commands {
+        let _ = writeln!(out, "  {}", command.replace('\n', " "));
+    }
 }
 
 fn lines(out: &mut String, job: &ForeseenJob) {

@@ -94,6 +94,10 @@ impl Show for Plain {
                 let step = step.as_deref().unwrap_or(job);
                 self.output(job, step, stream.as_str(), *exec, data);
             }
+            // What runs around all jobs prints as a job does that runs alone.
+            EventKind::LogLine { job: None, step: Some(step), exec, stream, data, .. } => {
+                self.output(step, step, stream.as_str(), *exec, data);
+            }
             // What is skipped has an event of its own, which says why, too.
             EventKind::LogLine { job: None, data, .. } if data.starts_with(b"Skipping job ") => {}
             EventKind::LogLine { job: None, data, .. } => self.say(String::from_utf8_lossy(data).trim_end()),

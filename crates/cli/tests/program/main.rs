@@ -17,6 +17,7 @@ mod json;
 mod killed;
 mod leaving;
 mod plain;
+mod remote;
 mod run;
 mod secrets;
 mod selection;

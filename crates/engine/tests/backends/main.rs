@@ -19,6 +19,7 @@ mod host;
 #[allow(dead_code, reason = "the runtime's tests use all of it")]
 mod seen;
 
+mod around;
 /// What the original recorded.
 #[path = "../support/golden.rs"]
 mod golden;

@@ -1,10 +1,11 @@
 //! A project on disk with a pipeline file, run through the engine on one backend or several; and what a run of it told.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use futures_util::StreamExt;
 use jobwright_backend::BackendRegistry;
-use jobwright_engine::{Engine, EngineOptions, JobReport, RunReport, Spec};
+use jobwright_engine::{Engine, EngineOptions, JobReport, RunReport, Spec, VariableSource};
 use jobwright_events::{RunMode, WireEvent};
 use jobwright_journal::StateDir;
 use jobwright_model::{Cause, RunId};
@@ -18,6 +19,8 @@ pub(crate) struct Project {
     pub(crate) worlds: Vec<World>,
     pub(crate) dir: tempfile::TempDir,
     given: Vec<(String, String)>,
+    /// Where the variables of a remote provider come from.
+    pub(crate) source: Option<Arc<dyn VariableSource>>,
 }
 
 /// What came of a run.
@@ -48,7 +51,7 @@ impl Project {
             None => format!("variables: {{{name}: \"{value}\"}}\n{text}"),
         };
         std::fs::write(dir.path().join("project/.jobwright.yaml"), text).unwrap();
-        Self { worlds, dir, given: Vec::new() }
+        Self { worlds, dir, given: Vec::new(), source: None }
     }
 
     /// A variable of the command line.
@@ -78,7 +81,10 @@ impl Project {
         let backend = (self.worlds.len() == 1).then(|| self.worlds[0].backend.name().to_owned());
         let options = EngineOptions { backend, ..EngineOptions::default() };
         let state = StateDir::open(&self.dir.path().join("state")).unwrap();
-        let engine = Engine::new(state, backends, options);
+        let mut engine = Engine::new(state, backends, options);
+        if let Some(source) = &self.source {
+            engine = engine.variables_from(Arc::clone(source));
+        }
         let (id, scope) = (RunId::generate(), Scope::new());
         let run = engine.open(&id).unwrap();
         let reader = run.reader().unwrap();

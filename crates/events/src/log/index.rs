@@ -69,7 +69,7 @@ pub(crate) fn key(name: &str) -> u64 {
     hash.max(1)
 }
 
-fn optional_key(name: Option<&str>) -> u64 {
+pub(crate) fn optional_key(name: Option<&str>) -> u64 {
     name.filter(|name| !name.is_empty()).map_or(0, key)
 }
 

@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt as _;
 use jiff::Timestamp;
 use jobwright_model::RunId;
 
-use super::index::{Index, LineKind, Record, key};
+use super::index::{Index, LineKind, Record, key, optional_key};
 use crate::event::Event;
 use crate::kinds::OutputPosition;
 use crate::told::Told;
@@ -58,10 +58,10 @@ impl Recovered {
         }
     }
 
-    /// Where the output of the step's newest attempt goes on.
+    /// Where the output of the step's newest attempt goes on. Of a step that is no job's, the job is the empty text.
     #[must_use]
     pub fn resume_position(&self, job: &str, step: &str) -> ResumePosition {
-        self.positions.get(&(key(job), key(step))).copied().unwrap_or(ResumePosition::Start)
+        self.positions.get(&(optional_key(Some(job)), key(step))).copied().unwrap_or(ResumePosition::Start)
     }
 }
 

@@ -88,6 +88,7 @@ fn finish(mut sources: Sources, draft: Draft, findings: Findings) -> Result<Pipe
         cleanup,
         remote_provider,
         remote_variables: BTreeMap::new(),
+        access_token: None,
         sources,
         warnings,
     })

@@ -9,7 +9,7 @@ use crate::job::PipelineJob;
 use crate::pipeline::{Pipeline, Secret};
 use crate::secrets::{SecretError, SecretSource};
 
-/// A job's environment and the secret part of it.
+/// A job's environment, or that of commands around all jobs, and the secret part of it.
 pub(super) struct Environment {
     pub(super) all: BTreeMap<String, String>,
     pub(super) secrets: BTreeMap<String, String>,
@@ -18,7 +18,7 @@ pub(super) struct Environment {
 impl Environment {
     pub(super) fn of(
         pipeline: &Pipeline,
-        job: &PipelineJob,
+        job: Option<&PipelineJob>,
         context: &CompileContext<'_>,
     ) -> Result<Self, Report> {
         let levels = Levels::of(pipeline, job, context)?;
@@ -38,7 +38,7 @@ pub(super) fn visible(
     job: &PipelineJob,
     context: &CompileContext<'_>,
 ) -> Result<BTreeMap<String, String>, Report> {
-    let levels = Levels::of(pipeline, job, context)?;
+    let levels = Levels::of(pipeline, Some(job), context)?;
     let is_secret = |name: &str| levels.masked.contains(name) || levels.declared.contains_key(name);
     let mut visible = levels.variables.clone();
     visible.extend(context.environment.clone());
@@ -59,7 +59,7 @@ struct Levels<'a> {
 impl<'a> Levels<'a> {
     fn of(
         pipeline: &'a Pipeline,
-        job: &'a PipelineJob,
+        job: Option<&'a PipelineJob>,
         context: &CompileContext<'_>,
     ) -> Result<Self, Report> {
         let mut levels = Self::default();
@@ -70,8 +70,10 @@ impl<'a> Levels<'a> {
             }
         }
         levels.add(&pipeline.variables, &pipeline.secrets);
-        levels.add_files(pipeline, job, context)?;
-        levels.add(&job.variables, &job.secrets);
+        if let Some(job) = job {
+            levels.add_files(pipeline, job, context)?;
+            levels.add(&job.variables, &job.secrets);
+        }
         Ok(levels)
     }
 

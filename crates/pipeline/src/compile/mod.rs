@@ -1,11 +1,16 @@
 //! From a checked job to a job of the model: its phases, each a workflow on one backend. Not for running it, nor for choosing the backend.
 
+mod around;
 mod environment;
 mod steps;
 
+pub use around::{Around, compile_around};
+
 use std::collections::BTreeMap;
 
-use jobwright_model::{Job, Phase, Readiness, RunId, Stage, Step, StepUuid, Timeouts, Workflow, labels};
+use jobwright_model::{
+    Job, Phase, Readiness, RunId, Secret, Stage, Step, StepUuid, Timeouts, Workflow, labels,
+};
 
 use crate::compile::environment::Environment;
 use crate::compile::steps::Steps;
@@ -123,9 +128,14 @@ fn unfit(job: &PipelineJob, target: Target<'_>) -> Vec<Finding> {
 /// A [`Report`] when a secret's value or an `env_file` cannot be had or the job does not fit the backend ([`Pipeline::check_for`]).
 pub fn compile(pipeline: &Pipeline, job: &PipelineJob, context: &CompileContext<'_>) -> Result<Job, Report> {
     pipeline.check_jobs_for([job], context.target)?;
-    let environment = Environment::of(pipeline, job, context)?;
+    let environment = Environment::of(pipeline, Some(job), context)?;
     let labels = labels(job, context);
-    let phases = Phases { job, context, steps: Steps { job, environment: &environment, labels: &labels } };
+    let phases = Phases {
+        job,
+        context,
+        secrets: secrets(pipeline, &environment),
+        steps: Steps { job, environment: &environment, labels: &labels },
+    };
     let phases = [
         phases.on_the_host("job_bootstrap", job.bootstrap.as_ref(), false),
         Some(phases.script()),
@@ -159,6 +169,8 @@ fn labels(job: &PipelineJob, context: &CompileContext<'_>) -> BTreeMap<String, S
 /// Makes one job's phases.
 struct Phases<'a> {
     job: &'a PipelineJob,
+    /// What is to be masked.
+    secrets: Vec<Secret>,
     context: &'a CompileContext<'a>,
     steps: Steps<'a>,
 }
@@ -213,15 +225,20 @@ impl Phases<'_> {
         stages: Vec<Stage>,
         always: bool,
     ) -> Phase {
-        let secrets = &self.steps.environment.secrets;
         let workflow = Workflow {
             stages,
             network,
             volume: if self.context.workspace { format!("jw_{uuid}_workspace") } else { String::new() },
-            secrets: secrets.iter().map(|(name, value)| to_mask(name, value)).collect(),
+            secrets: self.secrets.clone(),
         };
         Phase { backend: backend.to_owned(), workflow, always, ..Phase::default() }
     }
+}
+
+/// The secret part of an environment and what the remote provider was asked with.
+fn secrets(pipeline: &Pipeline, environment: &Environment) -> Vec<Secret> {
+    let own = environment.secrets.iter().map(|(name, value)| to_mask(name, value));
+    own.chain(pipeline.access_token.clone()).collect()
 }
 
 fn readiness(service: &Service) -> Readiness {

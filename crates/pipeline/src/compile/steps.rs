@@ -72,15 +72,7 @@ impl Steps<'_> {
     /// A step with commands in the job's workspace and environment.
     fn commands(&self, name: &str, uuid: StepUuid, commands: &[String]) -> Step {
         let workdir = self.job.workdir.as_deref().unwrap_or(DEFAULT_WORKDIR);
-        let mut step = Step::new(name, uuid);
-        step.kind = StepType::Commands;
-        step.commands = commands.to_vec();
-        step.working_dir = workdir.to_owned();
-        step.workspace_base = workdir.to_owned();
-        step.environment.clone_from(&self.environment.all);
-        step.secret_mapping.clone_from(&self.environment.secrets);
-        step.workflow_labels.clone_from(self.labels);
-        step
+        commands_in(workdir, self.environment, self.labels, name, uuid, commands)
     }
 
     /// Puts a step into the job's image, network and limits.
@@ -102,6 +94,38 @@ impl Steps<'_> {
             step.backend_options.insert(target.backend.to_owned(), Value::Object(limits));
         }
     }
+}
+
+/// A step with commands on the host, in its workspace.
+pub(super) fn on_the_host(
+    environment: &Environment,
+    labels: &BTreeMap<String, String>,
+    name: &str,
+    uuid: StepUuid,
+    command: &str,
+) -> Step {
+    let mut step = commands_in(DEFAULT_WORKDIR, environment, labels, name, uuid, &[command.to_owned()]);
+    HOST_SHELL.clone_into(&mut step.image);
+    step
+}
+
+fn commands_in(
+    workdir: &str,
+    environment: &Environment,
+    labels: &BTreeMap<String, String>,
+    name: &str,
+    uuid: StepUuid,
+    commands: &[String],
+) -> Step {
+    let mut step = Step::new(name, uuid);
+    step.kind = StepType::Commands;
+    step.commands = commands.to_vec();
+    step.working_dir = workdir.to_owned();
+    step.workspace_base = workdir.to_owned();
+    step.environment.clone_from(&environment.all);
+    step.secret_mapping.clone_from(&environment.secrets);
+    step.workflow_labels.clone_from(labels);
+    step
 }
 
 fn limits(resources: Resources) -> Map<String, Value> {

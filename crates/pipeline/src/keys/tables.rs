@@ -1,14 +1,9 @@
-//! All keys. A key that is part of the language but that nothing honours yet stands as `later`; the day something does, it becomes
-//! `now`, and nothing else changes.
+//! All keys. A key that is part of the language but that nothing honours yet would stand as [`Support::Later`]; now there is none.
 
 use crate::keys::{Form, Key, Support};
 
 const fn now(name: &'static str, form: Form, holds: &'static str, about: &'static str) -> Key {
     Key { name, support: Support::Now, holds, about, form }
-}
-
-const fn later(name: &'static str, form: Form, holds: &'static str, about: &'static str) -> Key {
-    Key { name, support: Support::Later, holds, about, form }
 }
 
 const TEXTS: Form = Form::OneOrMore(&Form::Text);
@@ -49,19 +44,19 @@ pub const PIPELINE_KEYS: &[Key] = &[
         "Other files whose jobs and settings belong to this pipeline; this file wins, then the last of them. A path counts from the file \
          that it is written in.",
     ),
-    later(
+    now(
         "bootstrap",
         Form::Fields(HOOK_KEYS),
         HOOK,
         "Commands on the host before the first job. When one fails, no job runs.",
     ),
-    later(
+    now(
         "cleanup",
         Form::Fields(HOOK_KEYS),
         HOOK,
         "Commands on the host after the last job, whatever became of the jobs; only beside `bootstrap`.",
     ),
-    later(
+    now(
         "remote_provider",
         Form::Fields(REMOTE_KEYS),
         "a mapping with `url`, `project_id` and `access_token`",
