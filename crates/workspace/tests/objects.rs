@@ -69,6 +69,31 @@ fn tar_of(text: &str) -> TarStream {
 }
 
 #[tokio::test]
+async fn what_did_not_change_is_not_stored_again_and_what_did_is() {
+    use std::os::unix::fs::MetadataExt;
+    let bench = Bench::new();
+    let store = async |text: &str| {
+        let written = bench.store.writer(&key("a")).await.unwrap().store(tar_of(text), None).await.unwrap();
+        (written.unchanged, fs::metadata(bench.path(&key("a"))).unwrap().ino())
+    };
+    let (first, object) = store("one").await;
+    assert!(!first);
+    let long_ago = SystemTime::now() - Duration::from_secs(9_000);
+    fs::File::options().write(true).open(bench.path(&key("a"))).unwrap().set_modified(long_ago).unwrap();
+    assert_eq!(store("one").await, (true, object), "the file is the same one");
+    assert!(bench.store.list().unwrap()[0].used > long_ago + Duration::from_secs(8_000), "it counts as used");
+    assert_eq!(bench.files().len(), 1, "nothing else is left");
+    let (second, replaced) = store("two").await;
+    assert!(!second && replaced != object);
+    assert_eq!(bench.text(&key("a")).await.as_deref(), Some("two"));
+    let mut bytes = fs::read(bench.path(&key("a"))).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(bench.path(&key("a")), bytes).unwrap();
+    assert!(!store("two").await.0, "what is damaged is replaced");
+    assert_eq!(bench.text(&key("a")).await.as_deref(), Some("two"));
+}
+
+#[tokio::test]
 async fn what_is_stored_under_a_key_comes_out_again_and_nothing_else_does() {
     let bench = Bench::new();
     assert_eq!(bench.text(&key("a")).await, None);

@@ -29,12 +29,15 @@ pub struct Written {
     pub contents: Contents,
     /// The globs that the archive has nothing for, as they were given.
     pub unmatched: Vec<String>,
+    /// It holds what was there already, which was left as it is.
+    pub unchanged: bool,
 }
 
 /// The right to write the archive at a path; nobody else has it meanwhile, in this or another process. Dropping it gives it back.
 pub struct ArchiveWriter {
     draft: Draft,
     target: PathBuf,
+    unless_same: bool,
 }
 
 impl ArchiveWriter {
@@ -51,10 +54,17 @@ impl ArchiveWriter {
                 draft.map_err(|error| Error::writing(&path, error))
             });
             match draft.await? {
-                Some(draft) => return Ok(Self { draft, target: target.to_owned() }),
+                Some(draft) => return Ok(Self { draft, target: target.to_owned(), unless_same: false }),
                 None => sleep(LOOK_AGAIN).await,
             }
         }
+    }
+
+    /// Leaving what is there when it is whole and has the same members: then nothing is shown in its place.
+    #[must_use]
+    pub fn unless_same(mut self) -> Self {
+        self.unless_same = true;
+        self
     }
 
     /// Writes `tar` and shows it in place of what was at the path. With `globs`, those that it has nothing for are told; with `complete`
@@ -91,24 +101,33 @@ impl ArchiveWriter {
         let target = &self.target;
         let room =
             Header::reserve(&mut self.draft.file, &label).map_err(|error| Error::writing(target, error))?;
-        let (written, sum) = write_body(&mut self.draft.file, target, source, globs)?;
+        let (mut written, sum, digest) = write_body(&mut self.draft.file, target, source, globs)?;
         if complete && !written.unmatched.is_empty() {
             return Ok(written);
         }
-        let header = Header::new(label, written.contents, sum);
+        // What cannot be read there is replaced.
+        if self.unless_same
+            && let Ok(Some(there)) = Archive::open(target)
+            && there.digest == digest
+        {
+            written.unchanged = true;
+            written.contents = there.contents;
+            return Ok(written);
+        }
+        let header = Header::new(label, written.contents, sum, digest);
         let shown = header.fill(&mut self.draft.file, room).and_then(|()| self.draft.publish());
         shown.map_err(|error| Error::writing(target, error))?;
         Ok(written)
     }
 }
 
-/// Writes everything behind the header, and says what it was and its sum.
+/// Writes everything behind the header, and says what it was, its sum and its members' digest.
 fn write_body(
     file: &mut File,
     target: &Path,
     source: impl Read,
     globs: Option<&Globs>,
-) -> Result<(Written, u32)> {
+) -> Result<(Written, u32, String)> {
     let writing = |error| Error::writing(target, error);
     let sink =
         Summed { file: BufWriter::with_capacity(PIECE, file), sum: crc32fast::Hasher::new(), bytes: 0 };
@@ -122,7 +141,8 @@ fn write_body(
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let contents =
         Contents { members: seen.members, bytes: seen.bytes, packed: sink.bytes, written: now.as_secs() };
-    Ok((Written { contents, unmatched: seen.unmatched }, sink.sum.finalize()))
+    let written = Written { contents, unmatched: seen.unmatched, unchanged: false };
+    Ok((written, sink.sum.finalize(), seen.digest))
 }
 
 /// A file that is summed while it is written.
@@ -152,6 +172,7 @@ pub struct Archive {
     pub label: Label,
     /// What is in it.
     pub contents: Contents,
+    digest: String,
     file: File,
     path: PathBuf,
 }
@@ -197,7 +218,8 @@ impl Archive {
             return Err(damaged("its sum is wrong"));
         }
         file.seek(SeekFrom::Start(begins)).map_err(|error| Error::reading(path, error))?;
-        Ok(Some(Self { label: header.label, contents: header.contents, file, path: path.to_owned() }))
+        let Header { label, contents, digest, .. } = header;
+        Ok(Some(Self { label, contents, digest, file, path: path.to_owned() }))
     }
 
     /// Its members as a tar stream. Read a few hundred KiB ahead, on a blocking thread that ends when the stream is dropped.

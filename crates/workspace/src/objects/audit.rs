@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use tar::Archive;
 
+use super::digest::MemberDigest;
 use crate::tar::{Feed, MAX_HEADER_BYTES};
 use crate::tree::{GlobHits, Globs};
 
@@ -26,6 +27,8 @@ pub(super) struct Seen {
     pub(super) bytes: u64,
     /// The globs for which there was nothing, as they were given.
     pub(super) unmatched: Vec<String>,
+    /// The members' digest ([`MemberDigest`]).
+    pub(super) digest: String,
 }
 
 /// Copies the archive from `source` to `sink`.
@@ -42,6 +45,7 @@ pub(super) fn pass(source: impl Read, sink: &mut impl Write, globs: Option<&Glob
 
 fn inspect(source: impl Read, mut hits: Option<GlobHits<'_>>) -> io::Result<Seen> {
     let mut seen = Seen::default();
+    let mut digest = MemberDigest::default();
     let (feed, watch) = Feed::new(source);
     let mut archive = Archive::new(feed);
     let blame = |error: io::Error| watch.take_source_error().unwrap_or(error);
@@ -55,8 +59,9 @@ fn inspect(source: impl Read, mut hits: Option<GlobHits<'_>>) -> io::Result<Seen
             hits.note(&entry.path_bytes());
         }
         let size = entry.size();
+        digest.begin(&mut entry).map_err(blame)?;
         // The parser would skip the contents as if they were headers.
-        if io::copy(&mut entry, &mut io::sink()).map_err(blame)? != size {
+        if io::copy(&mut entry, &mut digest).map_err(blame)? != size {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the archive ends within a file"));
         }
         seen.members += 1;
@@ -68,6 +73,7 @@ fn inspect(source: impl Read, mut hits: Option<GlobHits<'_>>) -> io::Result<Seen
     watch.expect_contents();
     io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(blame)?;
     seen.unmatched = hits.map(GlobHits::unmatched).unwrap_or_default();
+    seen.digest = digest.finish();
     Ok(seen)
 }
 

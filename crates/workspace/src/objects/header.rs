@@ -8,6 +8,8 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
+use super::digest::LENGTH;
+
 /// The first of the magic numbers that zstd gives to frames that are skipped.
 const MAGIC: [u8; 4] = 0x184D_2A50_u32.to_le_bytes();
 /// The longest header that is believed, in bytes.
@@ -72,17 +74,20 @@ pub(super) struct Header {
     pub(super) contents: Contents,
     /// The CRC-32 of everything behind the header.
     pub(super) sum: u32,
+    /// The digest of the members; empty in archives of an older Jobwright.
+    #[serde(default)]
+    pub(super) digest: String,
 }
 
 impl Header {
-    pub(super) fn new(label: Label, contents: Contents, sum: u32) -> Self {
-        Self { form: FORM, label, contents, sum }
+    pub(super) fn new(label: Label, contents: Contents, sum: u32, digest: String) -> Self {
+        Self { form: FORM, label, contents, sum, digest }
     }
 
     /// Leaves room at the beginning of `file` for a header with this label, whatever its numbers.
     pub(super) fn reserve(file: &mut File, label: &Label) -> io::Result<u64> {
         let largest = Contents { members: u64::MAX, bytes: u64::MAX, packed: u64::MAX, written: u64::MAX };
-        let room = Self::new(label.clone(), largest, u32::MAX).text()?.len();
+        let room = Self::new(label.clone(), largest, u32::MAX, "0".repeat(LENGTH)).text()?.len();
         file.seek(SeekFrom::Start(0))?;
         file.write_all(&[0; 8])?;
         file.write_all(&vec![b' '; room])?;

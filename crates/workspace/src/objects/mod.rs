@@ -8,6 +8,7 @@
 
 mod archive;
 mod audit;
+mod digest;
 mod draft;
 mod header;
 mod size;

@@ -104,8 +104,9 @@ impl ObjectStore {
     /// # Errors
     /// As [`ArchiveWriter::open`].
     pub async fn writer(&self, key: &ObjectKey) -> Result<ObjectWriter> {
-        let writer = ArchiveWriter::open(&self.path(&key.id)).await?;
-        Ok(ObjectWriter { writer, label: key.label.clone() })
+        let path = self.path(&key.id);
+        let writer = ArchiveWriter::open(&path).await?.unless_same();
+        Ok(ObjectWriter { writer, label: key.label.clone(), path })
     }
 
     /// What is kept under `key`, found whole; none when there is nothing. It counts as used now.
@@ -204,15 +205,21 @@ impl ObjectStore {
 pub struct ObjectWriter {
     writer: ArchiveWriter,
     label: Label,
+    path: PathBuf,
 }
 
 impl ObjectWriter {
-    /// Stores `tar` in place of what was there. With `globs`, those that it has nothing for are told.
+    /// Stores `tar` in place of what was there, unless that is the same: then it counts as used now. With `globs`, those that it has nothing
+    /// for are told.
     ///
     /// # Errors
     /// As [`ArchiveWriter::write`].
     pub async fn store(self, tar: TarStream, globs: Option<Globs>) -> Result<Written> {
-        self.writer.write(self.label, tar, globs, false).await
+        let written = self.writer.write(self.label, tar, globs, false).await?;
+        if written.unchanged {
+            mark_used(&self.path);
+        }
+        Ok(written)
     }
 }
 
