@@ -136,6 +136,24 @@ pub trait Backend: Send + Sync {
     /// [`crate::Error::NothingMatches`], also for a workspace in which there is nothing; [`crate::Error::UnknownTask`].
     async fn get(&self, task: &TaskUuid, paths: &[Glob]) -> Result<TarStream>;
 
+    /// Unpacks `tar` into the file system that is `step`'s own, outside of the workspace: names count from its root. May be called when the
+    /// step is prepared and not started.
+    ///
+    /// # Errors
+    /// As `put`; [`crate::Error::UnknownStep`]; [`crate::Error::Unsupported`] from a backend whose steps have no file system of their own.
+    async fn put_into_step(&self, _step: &Step, _task: &TaskUuid, _tar: TarStream) -> Result<()> {
+        Err(no_own_files(self.name()))
+    }
+
+    /// The files of `step`'s own file system that match any of `paths` (from its root on), as a tar stream. May be called when the step has
+    /// ended and is not destroyed.
+    ///
+    /// # Errors
+    /// As `get`; [`crate::Error::UnknownStep`]; [`crate::Error::Unsupported`] as above.
+    async fn get_from_step(&self, _step: &Step, _task: &TaskUuid, _paths: &[Glob]) -> Result<TarStream> {
+        Err(no_own_files(self.name()))
+    }
+
     /// Reaching into a running step, where the backend can.
     fn control(&self) -> Option<&dyn StepControl> {
         None
@@ -155,4 +173,8 @@ pub trait Backend: Send + Sync {
     fn resumer(&self) -> Option<&dyn WorkflowResumer> {
         None
     }
+}
+
+fn no_own_files(backend: &'static str) -> Error {
+    Error::Unsupported { backend, what: "files of a step outside of its workspace".to_owned() }
 }

@@ -307,7 +307,8 @@ impl Run<'_> {
         Ok(match &manifest.project {
             Some(project) => {
                 let (state, kept) = (&self.engine.state, manifest.kept.clone());
-                executor.keeping(Keep::new(state, &self.folder, project.clone(), kept))
+                let patience = self.engine.options.limits.patience;
+                executor.keeping(Keep::new(state, &self.folder, project.clone(), kept, patience))
             }
             None => executor,
         })

@@ -21,7 +21,7 @@ use jobwright_workspace::Project;
 use crate::backends::Chosen;
 use crate::executor::{Begun, JobExecutor, JobOutcome, JobOutput};
 use crate::job::PreparedJob;
-use crate::keep::{self, JobFiles, Keep};
+use crate::keep::{self, Compiled, JobFiles, Keep};
 use crate::manifest::PhaseLimits;
 use crate::observer::JobObserver;
 use crate::prepare::Prepared;
@@ -82,7 +82,8 @@ pub(crate) fn compile_jobs(
     let mut keeping = Vec::new();
     for job in prepared.due() {
         let (compiled, variables) = compile_one(job)?;
-        keeping.push((job, compiled.phases.len(), variables));
+        let images = chosen.of(job).capabilities().images;
+        keeping.push(Compiled { job, phases: compiled.phases.len(), variables, images });
         jobs.push(compiled);
     }
     Ok((jobs, keep::plan(&prepared.pipeline, keeping)))
@@ -270,6 +271,7 @@ impl RuntimeExecutor {
         }
         let keep = self.keep.as_ref().and_then(|keep| keep.of_job(&job.name, output, &self.masker));
         if let Some(keep) = keep {
+            run = keep.step_files().into_iter().fold(run, JobRun::step_files);
             run = run.files(keep.source(files.clone())).keeper(keep.phase(), keep);
         } else if let Some(files) = files {
             run = run.files(Arc::clone(files));

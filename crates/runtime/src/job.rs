@@ -26,6 +26,7 @@ use crate::past::{AttemptPast, StepPast, TaskEnd, TaskPast};
 use crate::plan::Plan;
 use crate::record::{Inheritance, Record};
 use crate::scope::Scope;
+use crate::step_files::StepFiles;
 use crate::workflow::{StepReport, WorkflowReport, WorkflowRun};
 
 /// Loaded backends by their names.
@@ -64,6 +65,7 @@ pub struct JobRun {
     past: AttemptPast,
     secrets_are_gone: bool,
     in_place: Option<PathBuf>,
+    step_files: Option<Arc<dyn StepFiles>>,
 }
 
 impl JobRun {
@@ -87,6 +89,7 @@ impl JobRun {
             past: AttemptPast::default(),
             secrets_are_gone: false,
             in_place: None,
+            step_files: None,
         }
     }
 
@@ -129,6 +132,13 @@ impl JobRun {
     #[must_use]
     pub fn keeper(mut self, phase: usize, keeper: Arc<dyn WorkspaceKeeper>) -> Self {
         self.keeper = Some((phase, keeper));
+        self
+    }
+
+    /// Letting `files` bring and keep files of single steps, in all phases.
+    #[must_use]
+    pub fn step_files(mut self, files: Arc<dyn StepFiles>) -> Self {
+        self.step_files = Some(files);
         self
     }
 
@@ -398,7 +408,8 @@ impl JobRun {
             .place(self.attempt, course.at)
             .without_secrets(self.secrets_are_gone)
             .ready(phase.ready)
-            .in_place(self.in_place.clone());
+            .in_place(self.in_place.clone())
+            .step_files(self.step_files.clone());
         run = self.gates.iter().cloned().fold(run, WorkflowRun::gate);
         if let Some(masker) = &self.masker {
             run = run.masker(masker.clone());

@@ -34,6 +34,7 @@ mod running;
 mod scope;
 mod shared;
 mod step;
+mod step_files;
 mod workflow;
 
 pub use claims::{Claim, Claims};
@@ -50,4 +51,5 @@ pub use past::{AttemptEnd, AttemptPast, Past};
 pub use plan::PlanError;
 pub use record::{Inheritance, Record, TaskPlace, open_tasks};
 pub use scope::Scope;
+pub use step_files::StepFiles;
 pub use workflow::{StepReport, WorkflowReport, WorkflowRun};

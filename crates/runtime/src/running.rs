@@ -193,6 +193,9 @@ impl Running {
     async fn exited(mut self, exit: StepExit, judge: fn(&Self, StepExit) -> Ending) -> StepResult {
         let finished = Timestamp::now();
         let drained = self.drain().await;
+        if exit.status == ExitStatus::Code(0) && !exit.oom {
+            self.life.shared.keep_of(&self.life.step).await;
+        }
         let ending = judge(&self, exit).timed(self.started, finished);
         // Whoever finds the step removed must find here how it ended, and its output where it was told.
         self.life.shared.observer.settled().await;

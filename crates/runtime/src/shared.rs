@@ -21,6 +21,7 @@ use crate::observer::{Observer, Trace};
 use crate::outage::insist;
 use crate::record::Record;
 use crate::scope::Scope;
+use crate::step_files::StepFiles;
 
 /// One workflow's surroundings.
 pub(crate) struct Shared {
@@ -44,6 +45,8 @@ pub(crate) struct Shared {
     pub(crate) ready: BTreeMap<StepUuid, Readiness>,
     /// One of them did not get ready: the others need not be waited for any longer.
     pub(crate) given_up: CancellationToken,
+    /// Who brings and keeps files of single steps.
+    pub(crate) step_files: Option<Arc<dyn StepFiles>>,
     /// The directory of this host that the steps work on, in place of a workspace.
     pub(crate) in_place: Option<PathBuf>,
 }
@@ -63,6 +66,23 @@ impl Shared {
         };
         let deliver = async || deliver().await.map_err(Arc::new);
         self.delivered.get_or_init(deliver).await.clone()
+    }
+
+    /// Brings files into what is `step`'s own, with the same patience.
+    pub(crate) async fn bring_into(&self, step: &Step) -> Result<(), Error> {
+        let Some(files) = &self.step_files else { return Ok(()) };
+        let bring = || files.bring(&*self.backend, &self.task, step);
+        insist(&*self.backend, self.limits.patience, bring).await
+    }
+
+    /// Lets files be kept of what is `step`'s own, as long as nobody wants an end.
+    pub(crate) async fn keep_of(&self, step: &Step) {
+        let Some(files) = &self.step_files else { return };
+        tokio::select! {
+            biased;
+            _ = self.scope.cancelled() => {}
+            () = files.keep(&*self.backend, &self.task, step) => {}
+        }
     }
 
     /// Whether the workspace is as it was before any step, or not even that.

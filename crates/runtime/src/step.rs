@@ -134,6 +134,7 @@ impl StepLife {
         let progress = Forward { observer: &**observer, masker, step: &self.step };
         backend.prepare_step(&self.step, task, &progress).await?;
         self.shared.deliver_files().await?;
+        self.shared.bring_into(&self.step).await?;
         let (task_uuid, step) = (task.clone(), self.step.uuid.clone());
         let intent = Record::StepStarting { task: task_uuid, step, at: BootTime::now() };
         self.shared.record(&intent).map_err(|error| Error::start(&self.step, error.to_string()))?;

@@ -28,6 +28,7 @@ use crate::plan::Plan;
 use crate::record::Record;
 use crate::scope::Scope;
 use crate::shared::Shared;
+use crate::step_files::StepFiles;
 
 /// How one step of a workflow ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +91,7 @@ pub struct WorkflowRun {
     secrets_are_gone: bool,
     ready: BTreeMap<StepUuid, Readiness>,
     in_place: Option<PathBuf>,
+    step_files: Option<Arc<dyn StepFiles>>,
 }
 
 impl WorkflowRun {
@@ -120,6 +122,7 @@ impl WorkflowRun {
             secrets_are_gone: false,
             ready: BTreeMap::new(),
             in_place: None,
+            step_files: None,
         }
     }
 
@@ -183,6 +186,13 @@ impl WorkflowRun {
     #[must_use]
     pub fn in_place(mut self, directory: Option<PathBuf>) -> Self {
         self.in_place = directory;
+        self
+    }
+
+    /// Letting somebody bring and keep files of single steps.
+    #[must_use]
+    pub fn step_files(mut self, files: Option<Arc<dyn StepFiles>>) -> Self {
+        self.step_files = files;
         self
     }
 
@@ -290,6 +300,7 @@ impl WorkflowRun {
             ready: self.ready,
             given_up: CancellationToken::new(),
             in_place: self.in_place,
+            step_files: self.step_files,
         };
         let mut course = Course::new(Arc::new(shared), &self.workflow);
         if let Some(past) = self.past {

@@ -1,4 +1,4 @@
-//! Files into the task's workspace and out of it (`put`, `get`), through a container that has it. Not for finding that
+//! Files into the task's workspace and out of it (`put`, `get`), through a container that has it; and into a step's own container. Not for finding that
 //! container (`reach`), and not for the archives themselves (`tree`).
 
 use std::cell::RefCell;
@@ -15,7 +15,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
 use globset::Glob;
 use jobwright_backend::{Error, Result, TarStream};
-use jobwright_model::TaskUuid;
+use jobwright_model::{Step, TaskUuid};
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::io::{StreamReader, SyncIoBridge};
@@ -40,11 +40,47 @@ impl Inner {
         done.and(released)
     }
 
+    /// Unpacks `archive` below the root of a step's own container.
+    pub(crate) async fn put_into_step(
+        self: &Arc<Self>,
+        step: &Step,
+        task: &TaskUuid,
+        archive: TarStream,
+    ) -> Result<()> {
+        let engine = self.engine().await?;
+        let container =
+            self.container_of(step, task).await?.ok_or_else(|| Error::unknown_step(step, task))?;
+        upload(engine, &Reach::into(container), Path::new(""), archive).await
+    }
+
+    /// What matches `globs` in a step's own container, from its root on.
+    pub(crate) async fn get_from_step(
+        self: &Arc<Self>,
+        step: &Step,
+        task: &TaskUuid,
+        globs: &[Glob],
+    ) -> Result<TarStream> {
+        let engine = self.engine().await?.clone();
+        let container =
+            self.container_of(step, task).await?.ok_or_else(|| Error::unknown_step(step, task))?;
+        self.read(engine, Reach::into(container), globs).await
+    }
+
     /// What of the workspace matches `globs`.
     pub(crate) async fn get(self: &Arc<Self>, task: &TaskUuid, globs: &[Glob]) -> Result<TarStream> {
         let engine = self.engine().await?.clone();
-        let selection = Selection::new(globs).map_err(Error::Workspace)?;
         let reach = self.reach(&engine, task).await?;
+        self.read(engine, reach, globs).await
+    }
+
+    async fn read(self: &Arc<Self>, engine: Engine, reach: Reach, globs: &[Glob]) -> Result<TarStream> {
+        let selection = match Selection::new(globs) {
+            Ok(selection) => selection,
+            Err(reason) => {
+                self.release(&engine, &reach).await?;
+                return Err(Error::Workspace(reason));
+            }
+        };
         let (pieces, stream) = mpsc::channel(PIECES);
         let (tell, verdict) = oneshot::channel();
         let inner = Arc::clone(self);

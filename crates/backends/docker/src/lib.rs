@@ -218,6 +218,14 @@ impl Backend for Docker {
         self.inner.get(task, paths).await
     }
 
+    async fn put_into_step(&self, step: &Step, task: &TaskUuid, tar: TarStream) -> Result<()> {
+        self.inner.put_into_step(step, task, tar).await
+    }
+
+    async fn get_from_step(&self, step: &Step, task: &TaskUuid, paths: &[Glob]) -> Result<TarStream> {
+        self.inner.get_from_step(step, task, paths).await
+    }
+
     fn control(&self) -> Option<&dyn StepControl> {
         Some(self)
     }

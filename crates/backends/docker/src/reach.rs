@@ -27,6 +27,13 @@ pub(crate) struct Reach {
     carrier: Option<String>,
 }
 
+impl Reach {
+    /// A step's own container, from its root on.
+    pub(crate) fn into(container: Container) -> Self {
+        Self { container, root: "/".to_owned(), carrier: None }
+    }
+}
+
 /// How often an image is provided anew that somebody else removed again before it was used: who is done with the empty one does that.
 const TRIES: u32 = 10;
 

@@ -4,9 +4,10 @@
 //! failed job pushes no cache: what it left half done would be found by every run after it.
 
 use async_trait::async_trait;
-use jobwright_backend::{Backend, Error};
+use globset::Glob;
+use jobwright_backend::{Backend, Error, TarStream};
 use jobwright_model::{Cause, Ending, TaskUuid};
-use jobwright_runtime::WorkspaceKeeper;
+use jobwright_runtime::{WorkspaceKeeper, insist};
 use jobwright_workspace::{ArchiveWriter, Label, ObjectKey, Size, Written};
 
 use super::JobKeep;
@@ -31,6 +32,11 @@ impl WorkspaceKeeper for JobKeep {
 }
 
 impl JobKeep {
+    /// Files out of the workspace, with patience for an engine that does not answer.
+    async fn get(&self, backend: &dyn Backend, task: &TaskUuid, globs: &[Glob]) -> Result<TarStream, Error> {
+        insist(backend, self.patience, || backend.get(task, globs)).await
+    }
+
     async fn leave_artifacts(
         &self,
         artifacts: &Leaving,
@@ -54,7 +60,7 @@ impl JobKeep {
             }
             self.notice(&format!("not all artifacts are kept: {missing}"));
         }
-        self.notice(&format!("artifacts: {} kept", told(&written)));
+        self.notice(&format!("artifacts: {}", told(&written)));
         Ok(())
     }
 
@@ -69,7 +75,7 @@ impl JobKeep {
             Ending::new(Cause::Workspace).because(format!("the artifacts cannot be kept: failed to {error}"))
         };
         let writer = ArchiveWriter::open(&self.shelf.path(&self.job)).await.map_err(keeping)?;
-        let tar = backend.get(task, &artifacts.paths.globs).await.map_err(|error| match error {
+        let tar = self.get(backend, task, &artifacts.paths.globs).await.map_err(|error| match error {
             Error::NothingMatches(_) => {
                 let named: Vec<String> =
                     artifacts.paths.globs.iter().map(|glob| glob.glob().to_owned()).collect();
@@ -89,7 +95,7 @@ impl JobKeep {
         let stored = async {
             let failed = |error: jobwright_workspace::Error| format!("failed to {error}");
             let writer = self.store.writer(key).await.map_err(failed)?;
-            let tar = backend.get(task, &cache.paths.globs).await.map_err(|error| error.to_string())?;
+            let tar = self.get(backend, task, &cache.paths.globs).await.map_err(|error| error.to_string())?;
             writer.store(tar, cache.paths.set.clone()).await.map_err(failed)
         };
         match stored.await {
@@ -97,19 +103,21 @@ impl JobKeep {
                 if !written.unmatched.is_empty() {
                     self.notice(&format!("cache {name:?}: {}", missing(&written.unmatched)));
                 }
-                self.notice(&format!("cache {name:?}: {} kept", told(&written)));
+                self.notice(&format!("cache {name:?}: {}", told(&written)));
             }
             Err(why) => self.notice(&format!("cache {name:?} is not kept: {why}")),
         }
     }
 }
 
-fn told(written: &Written) -> String {
-    let Written { contents, .. } = written;
-    format!("{} ({} on disk)", Size(contents.bytes), Size(contents.packed))
+/// What became of an archive, for people.
+pub(super) fn told(written: &Written) -> String {
+    let Written { contents, unchanged, .. } = written;
+    let what = if *unchanged { "unchanged since it was kept" } else { "kept" };
+    format!("{} ({} on disk) {what}", Size(contents.bytes), Size(contents.packed))
 }
 
-fn missing(paths: &[String]) -> String {
+pub(super) fn missing(paths: &[String]) -> String {
     let paths: Vec<String> = paths.iter().map(|path| format!("{path:?}")).collect();
     format!("nothing matches {}", paths.join(", "))
 }

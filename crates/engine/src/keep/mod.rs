@@ -7,23 +7,25 @@
 
 mod artifacts;
 mod leave;
+mod outside;
 mod plan;
 mod take;
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jobwright_journal::StateDir;
 use jobwright_redact::Masker;
-use jobwright_runtime::WorkspaceSource;
+use jobwright_runtime::{StepFiles, WorkspaceSource};
 use jobwright_workspace::{ObjectKey, ObjectStore};
 
 use crate::executor::JobOutput;
 use artifacts::Shelf;
 
 pub use artifacts::{JobArtifacts, RunArtifacts};
-pub(crate) use plan::{JobFiles, plan};
+pub(crate) use plan::{Compiled, JobFiles, plan};
 
 /// The caches of a state directory.
 #[must_use]
@@ -38,18 +40,20 @@ pub(crate) struct Keep {
     project: String,
     shelf: Arc<Shelf>,
     jobs: HashMap<String, Arc<JobFiles>>,
+    patience: Duration,
 }
 
 impl Keep {
-    /// Caches of `project` in `state`, artifacts in the run's `folder`.
+    /// Caches of `project` in `state`, artifacts in the run's `folder`. An engine may not answer for as long as `patience` says.
     pub(crate) fn new(
         state: &StateDir,
         folder: &Path,
         project: String,
         jobs: HashMap<String, JobFiles>,
+        patience: Duration,
     ) -> Self {
         let jobs = jobs.into_iter().map(|(name, files)| (name, Arc::new(files))).collect();
-        Self { store: caches(state), project, shelf: Arc::new(Shelf::new(folder)), jobs }
+        Self { store: caches(state), project, shelf: Arc::new(Shelf::new(folder)), jobs, patience }
     }
 
     /// The part of one attempt of a job; none for a job that takes and leaves nothing.
@@ -58,14 +62,18 @@ impl Keep {
         self.shelf.forget(name);
         let key = |raw: &String| ObjectKey::new(&self.project, raw, &masker.mask_str(raw));
         let keys = files.caches.iter().map(|cache| key(&cache.key)).collect();
+        let outside_keys =
+            files.caches.iter().map(|cache| key(&format!("{} (outside)", cache.key))).collect();
         Some(Arc::new(JobKeep {
             job: name.to_owned(),
             files,
             keys,
+            outside_keys,
             store: self.store.clone(),
             shelf: Arc::clone(&self.shelf),
             output: output.clone(),
             masker: masker.clone(),
+            patience: self.patience,
         }))
     }
 }
@@ -76,10 +84,13 @@ pub(crate) struct JobKeep {
     files: Arc<JobFiles>,
     /// Those of `files.caches`, in their order.
     keys: Vec<ObjectKey>,
+    /// The keys of their parts outside of the working directory, in the same order.
+    outside_keys: Vec<ObjectKey>,
     store: ObjectStore,
     shelf: Arc<Shelf>,
     output: JobOutput,
     masker: Masker,
+    patience: Duration,
 }
 
 impl JobKeep {
@@ -94,6 +105,12 @@ impl JobKeep {
         project: Option<Arc<dyn WorkspaceSource>>,
     ) -> Arc<dyn WorkspaceSource> {
         Arc::new(take::Taking { project, keep: Arc::clone(self) })
+    }
+
+    /// What it brings into its steps' own containers and keeps of them; none when there is nothing.
+    pub(crate) fn step_files(self: &Arc<Self>) -> Option<Arc<dyn StepFiles>> {
+        let wanted = self.files.caches.iter().any(|cache| !cache.outside.is_empty());
+        wanted.then(|| Arc::clone(self) as _)
     }
 
     /// Tells people something that fails nothing.

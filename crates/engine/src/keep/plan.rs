@@ -25,6 +25,8 @@ pub(super) struct JobCache {
     /// The key with the variables' values. It may hold what has to be masked.
     pub(super) key: String,
     pub(super) paths: Paths,
+    /// Paths outside of the working directory, from the root on, in the containers of the job's own steps.
+    pub(super) outside: Paths,
     pub(super) policy: CachePolicy,
     /// What a person should know about it, each a sentence's end.
     pub(super) doubts: Vec<String>,
@@ -93,14 +95,25 @@ impl From<Paths> for Vec<String> {
     }
 }
 
-/// What `jobs` take and leave: each with the number of phases that it was compiled to, and its variables that are no secrets.
+/// A job that was compiled.
+pub(crate) struct Compiled<'a> {
+    pub(crate) job: &'a PipelineJob,
+    /// How many phases it has.
+    pub(crate) phases: usize,
+    /// Its variables that are no secrets.
+    pub(crate) variables: BTreeMap<String, String>,
+    /// Whether its steps have a file system of their own.
+    pub(crate) images: bool,
+}
+
+/// What `jobs` take and leave.
 pub(crate) fn plan<'a>(
     pipeline: &'a Pipeline,
-    jobs: impl IntoIterator<Item = (&'a PipelineJob, usize, BTreeMap<String, String>)>,
+    jobs: impl IntoIterator<Item = Compiled<'a>>,
 ) -> HashMap<String, JobFiles> {
     let sources = Sources::of(pipeline);
     let mut planned = HashMap::new();
-    for (job, phases, variables) in jobs {
+    for Compiled { job, phases, variables, images } in jobs {
         let wants = sources.wanted_by(job);
         if job.caches.is_empty() && job.artifacts.is_none() && wants.is_empty() {
             continue;
@@ -110,7 +123,7 @@ pub(crate) fn plan<'a>(
             when: artifacts.when,
         };
         let files = JobFiles {
-            caches: job.caches.iter().map(|cache| job_cache(job, cache, &variables)).collect(),
+            caches: job.caches.iter().map(|cache| job_cache(job, cache, &variables, images)).collect(),
             artifacts: job.artifacts.as_ref().map(leaving),
             wants,
             phase: phases.saturating_sub(1 + usize::from(job.cleanup.is_some())),
@@ -162,17 +175,26 @@ impl<'a> Sources<'a> {
     }
 }
 
-fn job_cache(job: &PipelineJob, cache: &Cache, variables: &BTreeMap<String, String>) -> JobCache {
+fn job_cache(
+    job: &PipelineJob,
+    cache: &Cache,
+    variables: &BTreeMap<String, String>,
+    images: bool,
+) -> JobCache {
     let workdir = job.workdir.as_deref().unwrap_or(DEFAULT_WORKDIR);
     let mut doubts = Vec::new();
     let mut inside = Vec::new();
+    let mut outside = Vec::new();
     for path in &cache.paths {
         match within(workdir, path) {
             Some(path) => inside.push(path),
-            None => doubts.push(format!(
-                "{path} lies outside of the working directory {workdir} and is not kept; point the program that fills it at a \
-                 directory inside"
+            None if !images => doubts.push(format!(
+                "{path} is the host's own outside of the working directory: it stays there from run to run, and nothing of it is kept"
             )),
+            None if holds(path, workdir) => {
+                doubts.push(format!("{path} holds the working directory {workdir}, and more than a cache; it is not kept"));
+            }
+            None => outside.push(path.as_str()),
         }
     }
     let unknown = cache.key.variables().filter(|name| !variables.contains_key(*name));
@@ -182,6 +204,7 @@ fn job_cache(job: &PipelineJob, cache: &Cache, variables: &BTreeMap<String, Stri
     JobCache {
         key: cache.key.expand(|name| variables.get(name).map(String::as_str)),
         paths: Paths::of(inside),
+        outside: Paths::of(outside),
         policy: cache.policy,
         doubts,
     }
@@ -196,7 +219,18 @@ fn within<'a>(workdir: &str, path: &'a str) -> Option<&'a str> {
     Some(if rest.is_empty() { "." } else { rest })
 }
 
+/// Whether the absolute `path` is above `workdir`; a pattern at the root is.
+fn holds(path: &str, workdir: &str) -> bool {
+    let path = normal(path);
+    let plain = path.split('/').next().is_some_and(|first| !first.contains(['*', '?', '[', '{']));
+    !plain || std::path::Path::new(workdir).starts_with(format!("/{path}"))
+}
+
 impl Paths {
+    pub(super) fn is_empty(&self) -> bool {
+        self.globs.is_empty()
+    }
+
     fn of<'a>(paths: impl IntoIterator<Item = &'a str>) -> Self {
         let paths: Vec<String> = paths.into_iter().map(normal).collect();
         let globs = paths.iter().filter_map(|path| glob(path)).collect();
@@ -231,6 +265,16 @@ mod tests {
         assert_eq!(within("/app", "/app"), Some("."));
         assert_eq!(within("/app", "/application/x"), None);
         assert_eq!(within("/app", "/root/.npm"), None);
+    }
+
+    #[test]
+    fn the_whole_file_system_and_what_holds_the_workspace_are_no_caches() {
+        for path in ["/", "//", "/**", "/*/x", "/app", "/app/"] {
+            assert!(holds(path, "/app/src"), "{path}");
+        }
+        for path in ["/root/.npm", "/app/other", "/application", "/var/**"] {
+            assert!(!holds(path, "/app/src"), "{path}");
+        }
     }
 
     #[test]

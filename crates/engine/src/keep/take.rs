@@ -49,20 +49,10 @@ impl JobKeep {
         for doubt in &cache.doubts {
             self.notice(&format!("cache {name:?}: {doubt}"));
         }
-        if !cache.policy.pulls() {
+        if !cache.policy.pulls() || cache.paths.is_empty() {
             return Ok(());
         }
-        let archive = match self.store.open(key).await {
-            Ok(Some(archive)) => archive,
-            Ok(None) => {
-                self.notice(&format!("cache {name:?}: nothing is kept yet"));
-                return Ok(());
-            }
-            Err(error) => {
-                self.notice(&format!("cache {name:?} is not used: failed to {error}"));
-                return Ok(());
-            }
-        };
+        let Some(archive) = self.open(key).await else { return Ok(()) };
         let size = Size(archive.contents.bytes);
         match backend.put(task, "", archive.into_stream()).await {
             Ok(()) => self.notice(&format!("cache {name:?}: {size} taken")),
@@ -70,6 +60,17 @@ impl JobKeep {
             Err(error) => self.notice(&format!("cache {name:?} is not, or not wholly, used: {error}")),
         }
         Ok(())
+    }
+
+    /// What is kept under a cache's key; nothing when there is none that can be used, which is told.
+    pub(super) async fn open(&self, key: &ObjectKey) -> Option<Archive> {
+        let name = key.shown();
+        match self.store.open(key).await {
+            Ok(Some(archive)) => return Some(archive),
+            Ok(None) => self.notice(&format!("cache {name:?}: nothing is kept yet")),
+            Err(error) => self.notice(&format!("cache {name:?} is not used: failed to {error}")),
+        }
+        None
     }
 
     async fn take_artifacts(

@@ -20,6 +20,7 @@ mod host;
 mod seen;
 
 mod around;
+mod caches;
 /// What the original recorded.
 #[path = "../support/golden.rs"]
 mod golden;

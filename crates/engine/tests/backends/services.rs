@@ -110,39 +110,96 @@ async fn a_service_called_like_its_job(engine: Engine) {
     assert_eq!(told.printed("a-service", "starting up").len(), 1);
 }
 
-macro_rules! in_both_engines {
-    ($($(#[$meta:meta])* $scenario:ident: $docker:ident, $podman:ident;)+) => {
-        $(
-            $(#[$meta])*
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $docker() {
-                if let Some(engine) = Engine::docker().await { $scenario(engine).await }
-            }
-
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $podman() {
-                if let Some(engine) = Engine::podman().await { $scenario(engine).await }
-            }
-        )+
-    };
+// covers: local-ci 117 (the command)
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_waits_for_its_services_command_in_docker() {
+    if let Some(engine) = Engine::docker().await {
+        a_command_that_says_when(engine).await;
+    }
 }
 
-in_both_engines! {
-    // covers: local-ci 117 (the command)
-    a_command_that_says_when:
-        a_job_waits_for_its_services_command_in_docker, a_job_waits_for_its_services_command_in_podman;
-    // covers: local-ci 117 (the health check)
-    a_health_check_of_the_image:
-        a_job_waits_for_its_services_health_in_docker, a_job_waits_for_its_services_health_in_podman;
-    // covers: local-ci 117 (early exit)
-    a_service_that_dies_early:
-        a_service_that_dies_early_fails_its_job_in_docker, a_service_that_dies_early_fails_its_job_in_podman;
-    // covers: local-ci 118
-    services_get_ready_side_by_side:
-        services_get_ready_side_by_side_in_docker, services_get_ready_side_by_side_in_podman;
-    a_cancel_during_the_wait:
-        a_cancel_while_a_service_gets_ready_is_prompt_in_docker, a_cancel_while_a_service_gets_ready_is_prompt_in_podman;
-    // covers: local-ci 119
-    a_service_called_like_its_job:
-        a_services_lines_are_told_apart_in_docker, a_services_lines_are_told_apart_in_podman;
+// covers: local-ci 117 (the command)
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_waits_for_its_services_command_in_podman() {
+    if let Some(engine) = Engine::podman().await {
+        a_command_that_says_when(engine).await;
+    }
+}
+
+// covers: local-ci 117 (the health check)
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_waits_for_its_services_health_in_docker() {
+    if let Some(engine) = Engine::docker().await {
+        a_health_check_of_the_image(engine).await;
+    }
+}
+
+// covers: local-ci 117 (the health check)
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_waits_for_its_services_health_in_podman() {
+    if let Some(engine) = Engine::podman().await {
+        a_health_check_of_the_image(engine).await;
+    }
+}
+
+// covers: local-ci 117 (early exit)
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_that_dies_early_fails_its_job_in_docker() {
+    if let Some(engine) = Engine::docker().await {
+        a_service_that_dies_early(engine).await;
+    }
+}
+
+// covers: local-ci 117 (early exit)
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_that_dies_early_fails_its_job_in_podman() {
+    if let Some(engine) = Engine::podman().await {
+        a_service_that_dies_early(engine).await;
+    }
+}
+
+// covers: local-ci 118
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn services_get_ready_side_by_side_in_docker() {
+    if let Some(engine) = Engine::docker().await {
+        services_get_ready_side_by_side(engine).await;
+    }
+}
+
+// covers: local-ci 118
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn services_get_ready_side_by_side_in_podman() {
+    if let Some(engine) = Engine::podman().await {
+        services_get_ready_side_by_side(engine).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cancel_while_a_service_gets_ready_is_prompt_in_docker() {
+    if let Some(engine) = Engine::docker().await {
+        a_cancel_during_the_wait(engine).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cancel_while_a_service_gets_ready_is_prompt_in_podman() {
+    if let Some(engine) = Engine::podman().await {
+        a_cancel_during_the_wait(engine).await;
+    }
+}
+
+// covers: local-ci 119
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_services_lines_are_told_apart_in_docker() {
+    if let Some(engine) = Engine::docker().await {
+        a_service_called_like_its_job(engine).await;
+    }
+}
+
+// covers: local-ci 119
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_services_lines_are_told_apart_in_podman() {
+    if let Some(engine) = Engine::podman().await {
+        a_service_called_like_its_job(engine).await;
+    }
 }

@@ -269,7 +269,13 @@ pub const CACHE_KEYS: &[Key] = &[
         "a text such as `deps` or `deps-${VERSION}`",
         "What the files are kept under; jobs with one key share them. `${NAME}` is replaced by a variable of the job, `$$` by a `$`.",
     ),
-    now("paths", TEXTS, PATHS, "The directories to keep; a relative path counts from the working directory."),
+    now(
+        "paths",
+        TEXTS,
+        PATHS,
+        "The directories to keep; a relative path counts from the working directory. An absolute one outside of it is kept where the job runs \
+         in a container.",
+    ),
     now(
         "policy",
         Form::Word(&["pull", "push", "pull-push"]),

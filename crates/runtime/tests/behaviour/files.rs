@@ -9,7 +9,7 @@ use jobwright_backend::{Backend, Error};
 use jobwright_model::{Outcome, Step, TaskUuid};
 use jobwright_runtime::WorkspaceSource;
 
-use crate::support::{World, ending, gist, on, seconds, step, with, workflow};
+use crate::support::{World, ending, gist, on, seconds, step, tight, with, workflow};
 use crate::workspaces::archive;
 
 /// A source that takes its time, counts, and can fail.
@@ -62,4 +62,38 @@ async fn files_that_cannot_be_brought_in_fail_every_step_and_are_not_brought_in_
     assert!(report.error.as_deref().is_some_and(|error| error.contains("the project is gone")));
     assert_eq!(source.asked.load(Ordering::Relaxed), 1);
     assert_eq!(world.engine.calls().count(Verb::Start), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_engine_that_is_away_for_a_moment_gets_the_files_when_it_is_back() {
+    let world = World::new();
+    let source = Arc::new(Source::default());
+    let flow = workflow([vec![reads("a")]]);
+    let run = world.plan(&flow).files(Arc::clone(&source) as _).limits(tight());
+    let outage = async {
+        world.engine.calls().until(Verb::Prepare, "a").await;
+        tokio::time::sleep(seconds(3)).await;
+        world.engine.vanish();
+        tokio::time::sleep(seconds(5)).await;
+        world.engine.come_back();
+    };
+    let (report, ()) = tokio::join!(world.finish(run), outage);
+    assert!(report.ending.succeeded(), "{report:?}");
+    assert_eq!(world.seen.output("a"), "int main;");
+    assert_eq!(source.asked.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_engine_that_stays_away_is_not_waited_for_without_end() {
+    let world = World::new();
+    let flow = workflow([vec![reads("a")]]);
+    let run = world.plan(&flow).files(Arc::new(Source::default())).limits(tight());
+    let outage = async {
+        world.engine.calls().until(Verb::Prepare, "a").await;
+        world.engine.vanish();
+        tokio::time::sleep(seconds(60)).await;
+        world.engine.come_back();
+    };
+    let (report, ()) = tokio::join!(run.run(), outage);
+    assert_eq!(gist(ending(&report, "a")).1, "engine_vanished");
 }

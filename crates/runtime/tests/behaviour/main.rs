@@ -20,6 +20,7 @@ mod outages;
 mod readiness;
 mod scheduling;
 mod setup;
+mod step_files;
 mod support;
 mod timeouts;
 mod workspaces;
