@@ -33,7 +33,7 @@ impl StepFiles for JobKeep {
         if !is_own || !backend.capabilities().images {
             return Ok(());
         }
-        for (cache, key) in self.outside().filter(|(cache, _)| cache.policy.pulls()) {
+        for (_, key) in self.outside().filter(|(cache, _)| cache.policy.pulls()) {
             let Some(archive) = self.open(key).await else { continue };
             let (name, size) = (key.shown(), Size(archive.contents.bytes));
             match backend.put_into_step(step, task, archive.into_stream()).await {

@@ -31,14 +31,17 @@ async fn a_step_that_runs_is_traced_as_started_and_as_ended_and_no_more() {
     );
 }
 
-// covers: woodpecker 21, 60
+// covers: woodpecker 21, 60, local-ci 124
 #[tokio::test(start_paused = true)]
-async fn the_log_is_whole_before_the_end_is_traced() {
-    let world = World::new();
-    world.run(&workflow([vec![step("a", &[("DUMMY_OUTPUT_BYTES", "300000")])]])).await;
-    let events = world.seen.of("a");
-    assert!(matches!(events.last(), Some(Event::Ended(_))), "nothing comes after the end");
-    assert!(world.seen.output("a").len() >= 300_000);
+async fn the_log_is_whole_before_the_end_is_traced_also_of_a_failure() {
+    for code in ["0", "3"] {
+        let world = World::new();
+        let step = step("a", &[("DUMMY_OUTPUT_BYTES", "300000"), ("STEP_EXIT_CODE", code)]);
+        world.run(&workflow([vec![step]])).await;
+        let events = world.seen.of("a");
+        assert!(matches!(events.last(), Some(Event::Ended(_))), "nothing comes after the end");
+        assert!(world.seen.output("a").len() >= 300_000);
+    }
 }
 
 // covers: woodpecker 22
