@@ -4,12 +4,15 @@
 
 use std::collections::VecDeque;
 use std::io::{Read, Write};
+use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::codec::{self, Decoder};
+use crate::descriptors;
 use crate::error::ShimError;
+use crate::exec::{ExecEnd, ExecOrder};
 use crate::launch::{ShimDir, find_shim};
 use crate::protocol::{
     Answer, Message, Notice, Order, PROTOCOL, PROTOCOL_MIN, Refusal, Request, StartOrder, StepId, StepStatus,
@@ -80,10 +83,15 @@ impl Client {
     /// # Errors
     /// [`ShimError::Refused`] with the shim's reason, or that of the connection.
     pub fn call(&mut self, order: Order) -> Result<Answer, ShimError> {
+        self.call_with(order, &[])
+    }
+
+    fn call_with(&mut self, order: Order, with: &[BorrowedFd<'_>]) -> Result<Answer, ShimError> {
         self.last_id += 1;
         let request = Request { id: self.last_id, order };
         let line = codec::encode(&request).map_err(|error| ShimError::Protocol(error.to_string()))?;
-        self.stream.write_all(&line).map_err(connection)?;
+        let sent = descriptors::send(&self.stream, &line, with).map_err(connection)?;
+        self.stream.write_all(&line[sent..]).map_err(connection)?;
         loop {
             match self.receive()? {
                 Message::Answer { id, result } if id == self.last_id => return Ok(result?),
@@ -99,6 +107,33 @@ impl Client {
     /// Starts a step; gives its process and token ([`Answer::Started`]).
     pub fn start(&mut self, order: StartOrder) -> Result<Answer, ShimError> {
         self.call(Order::Start(Box::new(order)))
+    }
+
+    /// Starts a program beside a step, with these descriptors; gives its process. From then on this connection hears of nothing
+    /// but the ends of such programs.
+    pub fn exec(&mut self, order: ExecOrder, with: &[BorrowedFd<'_>]) -> Result<u32, ShimError> {
+        match self.call_with(Order::Exec(Box::new(order)), with)? {
+            Answer::Executing { pid } => Ok(pid),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Waits for the end of a program that this connection [started](Self::exec).
+    pub fn wait_exec(&mut self, pid: u32) -> Result<ExecEnd, ShimError> {
+        loop {
+            match self.notice(None)? {
+                Some(Notice::ExecEnded(end)) if end.pid == pid => return Ok(end),
+                _ => {}
+            }
+        }
+    }
+
+    /// Which processes a step has now.
+    pub fn members(&mut self, step: &StepId) -> Result<Vec<u32>, ShimError> {
+        match self.call(Order::Members { step: step.clone() })? {
+            Answer::Members(members) => Ok(members),
+            other => Err(unexpected(&other)),
+        }
     }
 
     /// Ends a step and everything it started; returns when nothing is left, with whether force was needed.

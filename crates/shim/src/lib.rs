@@ -16,7 +16,9 @@
 
 pub mod client;
 pub mod codec;
+pub mod descriptors;
 pub mod error;
+pub mod exec;
 pub mod frame;
 pub mod identity;
 pub mod launch;
@@ -27,6 +29,7 @@ pub mod socket;
 
 pub use client::Client;
 pub use error::ShimError;
+pub use exec::{ExecEnd, ExecOrder};
 pub use frame::{Frame, FrameReader};
 pub use identity::ProcessIdentity;
 pub use launch::{ShimDir, find_shim, named_shim};

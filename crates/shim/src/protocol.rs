@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::exec::{ExecEnd, ExecOrder};
 use crate::record::{EndedBy, ExitRecord, Instants, StepFiles};
 
 /// The newest protocol that this build speaks.
@@ -63,6 +64,13 @@ pub enum Order {
     },
     /// Start a step. Answered by [`Answer::Started`] as soon as the program runs.
     Start(Box<StartOrder>),
+    /// Start a program beside a running step. Answered by [`Answer::Executing`] as soon as it runs.
+    Exec(Box<ExecOrder>),
+    /// Which processes a step has now.
+    Members {
+        /// Which step.
+        step: StepId,
+    },
     /// Send a signal and do nothing else.
     Signal {
         /// Which step.
@@ -261,6 +269,13 @@ pub enum Answer {
         /// The value of [`TOKEN_VARIABLE`] in the step's environment.
         token: String,
     },
+    /// To an exec.
+    Executing {
+        /// The program's process; also its process group and session.
+        pid: u32,
+    },
+    /// To a members: all processes of the step, in no order, those included that ended and were not waited for.
+    Members(Vec<u32>),
     /// To a stop: nothing of the step is left.
     Stopped {
         /// Whether SIGKILL was needed or asked for while something was still alive.
@@ -274,7 +289,7 @@ pub enum Answer {
     Done,
 }
 
-/// What the shim says unasked, to every connected owner.
+/// What the shim says unasked, to every connected owner, unless said otherwise.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Notice {
@@ -292,6 +307,8 @@ pub enum Notice {
         /// Which step.
         step: StepId,
     },
+    /// A program beside a step ended. Only the connection that ordered it hears of it.
+    ExecEnded(ExecEnd),
 }
 
 /// How a step is now.

@@ -107,7 +107,7 @@ impl Shim {
         while let Some(pid) = system::peek_ended_child() {
             any = true;
             let step = self.steps.key_of_process(pid);
-            if step.is_some() {
+            if step.is_some() || self.execs.has(pid) {
                 // What it leaves behind was given to the shim when it ended, and its numbers are still its own.
                 self.family.survey(&self.steps);
             }
@@ -115,7 +115,10 @@ impl Shim {
             self.steps.waited_for(pid);
             match step {
                 Some(key) => self.finish(key, status, usage),
-                None => self.family.waited_for(pid),
+                None => {
+                    self.family.waited_for(pid);
+                    self.finish_exec(pid, status, usage);
+                }
             }
         }
         if any {

@@ -1,10 +1,12 @@
 //! An owner's connection: bytes in and out, never waiting for a slow one (DESIGN rule 7). What an order means is in
 //! [`crate::orders`].
 
-use std::io;
+use std::io::{self, ErrorKind};
+use std::mem;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use jobwright_shim::codec::{self, DecodeError, Decoder};
+use jobwright_shim::descriptors;
 use jobwright_shim::protocol::{Message, Request};
 use rustix::io::Errno;
 
@@ -12,6 +14,8 @@ use rustix::io::Errno;
 const MAX_UNREAD: usize = 16 << 20;
 /// What is read from one owner in one turn.
 const PIECE: usize = 16 << 10;
+/// What an owner may send of descriptors that no order takes.
+const MAX_DESCRIPTORS: usize = 16;
 
 /// An owner.
 pub(crate) struct Connection {
@@ -20,6 +24,10 @@ pub(crate) struct Connection {
     separate_output: Option<OwnedFd>,
     decoder: Decoder,
     unsent: Vec<u8>,
+    /// Came with orders that did not take them yet.
+    descriptors: Vec<OwnedFd>,
+    /// Whether it is told of what becomes of steps.
+    pub(crate) hears_of_steps: bool,
     /// Whether the protocol was agreed on.
     pub(crate) greeted: bool,
     /// Whether the poller waits for the output to take more.
@@ -43,6 +51,8 @@ impl Connection {
             separate_output,
             decoder: Decoder::default(),
             unsent: Vec::new(),
+            descriptors: Vec::new(),
+            hears_of_steps: true,
             greeted: false,
             waits_for_output: false,
             input_ended: false,
@@ -64,13 +74,23 @@ impl Connection {
     /// Reads what is there, at most one piece.
     pub(crate) fn receive(&mut self) -> Result<(), Broken> {
         let mut piece = [0; PIECE];
-        match rustix::io::read(&self.input, &mut piece) {
+        let received = match self.is_stdio() {
+            // Perhaps no socket.
+            true => rustix::io::read(&self.input, &mut piece).map_err(io::Error::from),
+            false => descriptors::receive(&self.input, &mut piece, &mut self.descriptors),
+        };
+        match received {
             Ok(0) => self.input_ended = true,
             Ok(length) => self.decoder.push(&piece[..length]),
-            Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
             Err(_) => return Err(Broken),
         }
-        Ok(())
+        if self.descriptors.len() > MAX_DESCRIPTORS { Err(Broken) } else { Ok(()) }
+    }
+
+    /// The descriptors that came and were not taken.
+    pub(crate) fn take_descriptors(&mut self) -> Vec<OwnedFd> {
+        mem::take(&mut self.descriptors)
     }
 
     /// The next order, or why a line is none.

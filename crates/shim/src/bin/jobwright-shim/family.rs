@@ -21,7 +21,10 @@ pub(crate) struct Family {
     own: u32,
     /// The kernel's list of the shim's children; absent where it does not keep one.
     children: Option<File>,
+    /// Children of the shim that are no step's first process; a program that was started beside a step is one of them.
     orphans: HashMap<u32, Orphan>,
+    /// The steps of the programs that were started beside them, by the sessions that these programs lead.
+    sessions: HashMap<u32, u64>,
 }
 
 struct Orphan {
@@ -34,7 +37,7 @@ impl Family {
     pub(crate) fn new() -> Self {
         let own = std::process::id();
         let children = File::open(format!("/proc/{own}/task/{own}/children")).ok();
-        Self { own, children, orphans: HashMap::new() }
+        Self { own, children, orphans: HashMap::new(), sessions: HashMap::new() }
     }
 
     /// Looks for new orphans. To be called before a step's first process is waited for: until then its session's
@@ -48,15 +51,23 @@ impl Family {
                 continue;
             }
             if let Some(stat) = procfs::stat(pid) {
-                let step = owner_of(pid, &stat, steps);
+                let beside = self.sessions.get(&stat.session).or_else(|| self.sessions.get(&stat.group));
+                let step = beside.copied().or_else(|| owner_of(pid, &stat, steps));
                 self.orphans.insert(pid, Orphan { start_time: stat.start_time, step });
             }
         }
     }
 
+    /// A child that was just started beside a step is the step's own, and so is what it leaves behind.
+    pub(crate) fn adopt(&mut self, pid: u32, start_time: u64, key: u64) {
+        self.orphans.insert(pid, Orphan { start_time, step: Some(key) });
+        self.sessions.insert(pid, key);
+    }
+
     /// A child that was no step's first process was waited for.
     pub(crate) fn waited_for(&mut self, pid: u32) {
         self.orphans.remove(&pid);
+        self.sessions.remove(&pid);
     }
 
     /// All processes of a step that the last survey and the present `/proc` show.

@@ -9,6 +9,7 @@ mod cgroup;
 mod children;
 mod connection;
 mod daemon;
+mod execs;
 mod exit_file;
 mod family;
 mod orders;

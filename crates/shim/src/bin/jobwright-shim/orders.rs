@@ -1,5 +1,6 @@
 //! What owners ask for: connections, the start of a step, and the short orders.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
@@ -17,6 +18,7 @@ use crate::connection::Connection;
 use crate::exit_file::ExitFile;
 use crate::poller::Source;
 use crate::shim::Shim;
+use crate::spawn::Streams;
 use crate::spool::Spool;
 use crate::step::{Pipe, Step, Waiter};
 use crate::system;
@@ -114,6 +116,8 @@ impl Shim {
             Order::Hello { min, max } => self.greet(key, min, max),
             _ if !greeted => Err(Refusal::HelloFirst),
             Order::Start(order) => self.start(*order),
+            Order::Exec(order) => self.exec(key, *order),
+            Order::Members { step } => self.members(&step),
             Order::Signal { step, signo, whole_tree } => self.signal(&step, signo, whole_tree),
             Order::Stop { step, grace_ms, forget } => match self.steps.key(&step) {
                 Ok(step) => {
@@ -224,6 +228,7 @@ impl Shim {
             id: order.step.clone(),
             files: order.files.clone(),
             token: token.clone(),
+            confinement: confinement(order),
             pid,
             start_time,
             started,
@@ -265,7 +270,9 @@ impl Shim {
         };
         let (stdout, stdout_of_step) = pipe(Source::Stdout(key)).map_err(resources)?;
         let (stderr, stderr_of_step) = pipe(Source::Stderr(key)).map_err(resources)?;
-        let pid = self.spawner.spawn(order, token, stdout_of_step.as_fd(), stderr_of_step.as_fd())?;
+        let (output, error) = (stdout_of_step.as_fd(), stderr_of_step.as_fd());
+        let streams = Streams { input: None, output, error, terminal: false };
+        let pid = self.spawner.spawn(order, token, &streams)?;
         Ok((stdout, stderr, pid))
     }
 
@@ -313,6 +320,22 @@ impl Shim {
         let step = self.steps.get(key).expect("the key was just looked up");
         let processes = if step.is_gone { 0 } else { self.family.members(key, &self.steps).len() };
         step.status(processes)
+    }
+}
+
+/// What an order says of how a step runs, without what runs, which may be large.
+fn confinement(order: &StartOrder) -> StartOrder {
+    StartOrder {
+        step: order.step.clone(),
+        argv: Vec::new(),
+        env: BTreeMap::new(),
+        cwd: order.cwd.clone(),
+        files: order.files.clone(),
+        label: String::new(),
+        run_as: order.run_as.clone(),
+        limits: order.limits.clone(),
+        cgroups: order.cgroups.clone(),
+        ..*order
     }
 }
 

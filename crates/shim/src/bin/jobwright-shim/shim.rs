@@ -16,6 +16,7 @@ use jobwright_shim::protocol::{Answer, Message, Notice, Refusal};
 use jobwright_shim::record::{EndedBy, Instants};
 
 use crate::connection::Connection;
+use crate::execs::Execs;
 use crate::family::Family;
 use crate::poller::{Poller, Source};
 use crate::spawn::Spawner;
@@ -34,6 +35,7 @@ pub(crate) struct Shim {
     pub(crate) last_connection: u64,
     pub(crate) steps: Steps,
     pub(crate) family: Family,
+    pub(crate) execs: Execs,
     pub(crate) spawner: Spawner,
     /// One for all pipes: what is read is written before the next read.
     pub(crate) buffer: Vec<u8>,
@@ -68,6 +70,7 @@ impl Shim {
             last_connection: 0,
             steps: Steps::default(),
             family: Family::new(),
+            execs: Execs::default(),
             spawner: Spawner::new(),
             buffer: vec![0; MAX_PAYLOAD],
             dir,
@@ -114,10 +117,16 @@ impl Shim {
         self.listener = None;
     }
 
-    /// Tells all owners.
+    /// Tells one owner, if it is still there.
+    pub(crate) fn tell(&mut self, connection: u64, notice: Notice) {
+        self.send(connection, &Message::Notice(notice));
+    }
+
+    /// Tells all owners that want to hear of steps.
     pub(crate) fn notify(&mut self, notice: Notice) {
         let message = Message::Notice(notice);
-        let greeted = self.connections.iter().filter(|(_, connection)| connection.greeted);
+        let greeted =
+            self.connections.iter().filter(|(_, connection)| connection.greeted && connection.hears_of_steps);
         for key in greeted.map(|(key, _)| *key).collect::<Vec<_>>() {
             self.send(key, &message);
         }

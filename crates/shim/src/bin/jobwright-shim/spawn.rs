@@ -30,6 +30,16 @@ pub(crate) struct Spawner {
     reset_oom_score: bool,
 }
 
+/// What the program gets as its standard streams.
+pub(crate) struct Streams<'a> {
+    /// None: the shim's own, `/dev/null`.
+    pub(crate) input: Option<BorrowedFd<'a>>,
+    pub(crate) output: BorrowedFd<'a>,
+    pub(crate) error: BorrowedFd<'a>,
+    /// The input is a terminal that becomes the one of the program's session.
+    pub(crate) terminal: bool,
+}
+
 /// Where the child was when it failed. The order is the order in which it goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
@@ -53,8 +63,10 @@ struct Child<'a> {
     identity: Option<(u32, u32, &'a [u32])>,
     reset_oom_score: bool,
     no_new_privileges: bool,
+    input: Option<c_int>,
     output: c_int,
     error: c_int,
+    terminal: bool,
     directory: &'a CString,
     programs: &'a [CString],
     argv: &'a [*const c_char],
@@ -74,14 +86,12 @@ impl Spawner {
         }
     }
 
-    /// Starts the program with these two descriptors as its standard output and error; its standard input is the
-    /// shim's own, `/dev/null`. Returns when the program runs.
+    /// Starts the program with these streams. Returns when it runs.
     pub(crate) fn spawn(
         &mut self,
         order: &StartOrder,
         token: &str,
-        output: BorrowedFd<'_>,
-        error: BorrowedFd<'_>,
+        streams: &Streams<'_>,
     ) -> Result<u32, StartFailure> {
         let prepared = Prepared::new(order, token, self.open_files)?;
         let pointers = |list: &[CString]| -> Vec<*const c_char> {
@@ -95,8 +105,10 @@ impl Spawner {
             identity: order.run_as.as_ref().map(|to| (to.uid, to.gid, to.groups.as_slice())),
             reset_oom_score: self.reset_oom_score,
             no_new_privileges: order.no_new_privileges,
-            output: output.as_raw_fd(),
-            error: error.as_raw_fd(),
+            input: streams.input.map(|input| input.as_raw_fd()),
+            output: streams.output.as_raw_fd(),
+            error: streams.error.as_raw_fd(),
+            terminal: streams.terminal,
             directory: &prepared.directory,
             programs: &prepared.programs,
             argv: &argv,
@@ -318,7 +330,13 @@ unsafe fn set_up_and_execute(child: &Child<'_>) -> Stage {
         if child.no_new_privileges && libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 {
             return Stage::Privileges;
         }
+        if child.input.is_some_and(|input| libc::dup2(input, 0) < 0) {
+            return Stage::Streams;
+        }
         if libc::dup2(child.output, 1) < 0 || libc::dup2(child.error, 2) < 0 {
+            return Stage::Streams;
+        }
+        if child.terminal && libc::ioctl(0, libc::TIOCSCTTY, 0) != 0 {
             return Stage::Streams;
         }
         if libc::chdir(child.directory.as_ptr()) != 0 {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use jobwright_shim::frame::Stream;
 use jobwright_shim::protocol::Refusal;
 use jobwright_shim::record::{EndedBy, ExitRecord, Instants, StepFiles};
-use jobwright_shim::{StepId, StepStatus};
+use jobwright_shim::{StartOrder, StepId, StepStatus};
 
 use crate::exit_file::ExitFile;
 use crate::spool::Spool;
@@ -17,6 +17,8 @@ pub(crate) struct Step {
     pub(crate) id: StepId,
     pub(crate) files: StepFiles,
     pub(crate) token: String,
+    /// The order that started it without what it ran: what a program beside it may and may not.
+    pub(crate) confinement: StartOrder,
     /// The first process; also its group and session.
     pub(crate) pid: u32,
     /// Clock ticks since boot.

@@ -34,6 +34,8 @@ impl Shim {
             self.family.survey(&self.steps);
             if grace_ms > 0 {
                 self.family.signal(key, &self.steps, libc::SIGTERM);
+                // One that stands still, because it was paused or stopped by a terminal, can do nothing about it.
+                self.family.signal(key, &self.steps, libc::SIGCONT);
             }
         }
         self.advance_stop(key);
