@@ -29,7 +29,8 @@ pub struct ExecRequest {
     pub terminal: Option<TerminalSize>,
 }
 
-/// A command that runs within a step. Dropping it closes its input and leaves it running.
+/// A command that runs within a step. Dropping it closes its input and leaves it running; one that has a terminal is told that
+/// the terminal hung up.
 #[async_trait]
 pub trait ExecSession: Send {
     /// Its standard input; `None` once it was taken.
@@ -78,9 +79,14 @@ pub enum Health {
 /// [`crate::Error::Unsupported`] for what this backend lacks.
 #[async_trait]
 pub trait StepControl: Send + Sync {
-    /// Runs a command beside the step's own.
+    /// Runs a command beside the step's own: as its user, in its working directory, with its variables and within its limits.
+    /// What still runs of it when the step is destroyed is ended with the step.
+    ///
+    /// # Errors
+    /// [`crate::Error::Start`] for a program that is not there or cannot be run, unless the engine finds that out only when it
+    /// tries: then it exits with 126 or 127, as in a shell.
     async fn exec(&self, step: &Step, task: &TaskUuid, request: ExecRequest) -> Result<Box<dyn ExecSession>>;
-    /// Stops all of the step's processes where they are.
+    /// Stops all of the step's processes where they are. They can still be ended.
     async fn pause(&self, step: &Step, task: &TaskUuid) -> Result<()>;
     /// Lets them go on.
     async fn resume(&self, step: &Step, task: &TaskUuid) -> Result<()>;

@@ -46,6 +46,32 @@ fn parse_stat(text: &[u8]) -> Option<Stat> {
     Some(Stat { state, parent, group, session, start_time })
 }
 
+/// What one process has used so far, and what it uses now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Clock ticks of processor time, its own and that of the children that it waited for.
+    pub cpu_ticks: u64,
+    /// Pages of memory that it has, those included that it shares with others.
+    pub resident_pages: u64,
+    /// Its threads.
+    pub threads: u64,
+}
+
+/// Looks at what one process uses.
+pub fn load(pid: u32) -> Option<Load> {
+    parse_load(&fs::read(format!("/proc/{pid}/stat")).ok()?)
+}
+
+fn parse_load(text: &[u8]) -> Option<Load> {
+    let after_name = text.iter().rposition(|byte| *byte == b')')? + 2;
+    let rest = std::str::from_utf8(text.get(after_name..)?).ok()?;
+    // The state, a letter, is field 0.
+    let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+    let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
+    let cpu_ticks = (11..=14).map(number).sum::<Option<u64>>()?;
+    Some(Load { cpu_ticks, resident_pages: number(21)?, threads: number(17)? })
+}
+
 /// All process numbers.
 pub fn all() -> Vec<u32> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
@@ -122,6 +148,14 @@ mod tests {
         let line = b"42 (a) b) c) S 1 40 39 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 98765 1 2";
         let stat = parse_stat(line).unwrap();
         assert_eq!((stat.parent, stat.group, stat.session, stat.start_time), (1, 40, 39, 98765));
+    }
+
+    #[test]
+    fn a_load_is_time_memory_and_threads() {
+        let line = b"42 (a) b) S 1 40 39 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 3 0 98765 1000 22 9";
+        let load = parse_load(line).unwrap();
+        assert_eq!(load, Load { cpu_ticks: 26, resident_pages: 22, threads: 3 });
+        assert_eq!(parse_load(b"42 (x) S 1"), None);
     }
 
     #[test]

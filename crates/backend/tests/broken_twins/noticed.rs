@@ -212,6 +212,7 @@ pub(crate) const PLAIN: &[&str] = &[
     "large_files_come_back_whole",
     "destroying_a_step_twice_is_fine",
     "a_fresh_instance_runs_the_next_step",
+    "a_size_without_a_terminal_is_an_error",
     "a_paused_step_can_be_destroyed",
     "a_running_step_has_stats",
 ];

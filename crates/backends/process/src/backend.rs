@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use globset::Glob;
 use jobwright_backend::{
     Availability, Backend, BackendInfo, Capabilities, DiscoveredWorkflow, Error, Holding, Inventory,
-    LogPosition, LogPrecision, LogStream, Progress, Result, TarStream, WorkflowDiscoverer, WorkflowResumer,
+    LogPosition, LogPrecision, LogStream, Progress, Result, StepControl, TarStream, WorkflowDiscoverer, WorkflowResumer,
 };
 use jobwright_journal::StateDir;
 use jobwright_model::{OwnerId, Step, StepExit, TaskUuid, Workflow};
@@ -41,8 +41,8 @@ pub struct ProcessBackend {
     /// Where the work of tasks lies that run as another user.
     shared_work: PathBuf,
     settings: ProcessSettings,
-    host_environment: BTreeMap<String, String>,
-    shims: Shims,
+    pub(crate) host_environment: BTreeMap<String, String>,
+    pub(crate) shims: Shims,
     spares: Spares,
     cgroups: Cgroups,
     watcher: Watcher,
@@ -79,7 +79,7 @@ impl ProcessBackend {
         }
     }
 
-    fn task(&self, task: &TaskUuid) -> TaskPlace {
+    pub(crate) fn task(&self, task: &TaskUuid) -> TaskPlace {
         TaskPlace::new(&self.root, task)
     }
 
@@ -290,6 +290,10 @@ impl Backend for ProcessBackend {
         }
         let options = PackOptions { allow_unmatched: true, ..PackOptions::default() };
         pack(&record.workspace, &Selection::Globs(globs), &options).await.map_err(workspace_error)
+    }
+
+    fn control(&self) -> Option<&dyn StepControl> {
+        Some(self)
     }
 
     fn discoverer(&self) -> Option<&dyn WorkflowDiscoverer> {

@@ -55,6 +55,15 @@ impl Command {
         Ok(Self::without_script(argv, shell, directory, &record.workspace))
     }
 
+    /// What runs `argv` where `step` works.
+    ///
+    /// # Errors
+    /// [`Error::InvalidStep`] for a working directory that leads out of the workspace.
+    pub(crate) fn beside(step: &Step, argv: Vec<String>, record: &TaskRecord) -> Result<Self> {
+        let directory = directory(step, &record.workspace)?;
+        Ok(Self::without_script(argv, shell(&step.image), directory, &record.workspace))
+    }
+
     /// A directory that is not there is made by the step's own user, on the way to its program.
     fn without_script(argv: Vec<String>, shell: String, directory: PathBuf, workspace: &Path) -> Self {
         if directory.is_dir() || !directory.starts_with(workspace) {

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use jobwright_backend::{Error, Result};
 use jobwright_model::{ExitStatus, Step, StepExit, TaskUuid, Usage};
 use jobwright_shim::protocol::Order;
-use jobwright_shim::record::EndedBy;
-use jobwright_shim::{Answer, ExitRecord, Refusal, ShimError};
+use jobwright_shim::record::{EndedBy, Instants};
+use jobwright_shim::{Answer, ExecEnd, ExitRecord, Refusal, ShimError};
 
 use crate::place::StepPlace;
 use crate::shims::{Shims, Whereabouts, does_not_answer};
@@ -75,25 +75,33 @@ fn lost() -> StepExit {
 }
 
 fn to_exit(record: &ExitRecord) -> StepExit {
-    let status = match record.status {
+    let exit = of_process(record.status, &record.usage, (record.started, record.finished));
+    let overdue = record.ended_by == Some(EndedBy::Deadline);
+    StepExit { oom: record.out_of_memory, overdue, message: message(record), ..exit }
+}
+
+/// How a program beside a step ended.
+pub(crate) fn of_exec(end: &ExecEnd) -> StepExit {
+    of_process(end.status, &end.usage, (end.started, end.finished))
+}
+
+fn of_process(
+    status: jobwright_shim::ExitStatus,
+    usage: &jobwright_shim::record::Usage,
+    (started, finished): (Instants, Instants),
+) -> StepExit {
+    let status = match status {
         jobwright_shim::ExitStatus::Code(code) => ExitStatus::Code(code),
         jobwright_shim::ExitStatus::Signal { number, .. } => ExitStatus::Signal(number),
     };
     let usage = Usage {
-        user: Duration::from_micros(record.usage.user_us),
-        system: Duration::from_micros(record.usage.system_us),
-        peak_memory: record.usage.max_rss_bytes,
+        user: Duration::from_micros(usage.user_us),
+        system: Duration::from_micros(usage.system_us),
+        peak_memory: usage.max_rss_bytes,
     };
-    let instant = |ns: u64| Timestamp::from_nanosecond(ns.into()).ok();
-    StepExit {
-        status,
-        oom: record.out_of_memory,
-        overdue: record.ended_by == Some(EndedBy::Deadline),
-        started: instant(record.started.realtime_ns),
-        finished: instant(record.finished.realtime_ns),
-        usage: Some(usage),
-        message: message(record),
-    }
+    let instant = |at: Instants| Timestamp::from_nanosecond(at.realtime_ns.into()).ok();
+    let (started, finished) = (instant(started), instant(finished));
+    StepExit { started, finished, usage: Some(usage), ..StepExit::new(status) }
 }
 
 fn message(record: &ExitRecord) -> Option<String> {

@@ -10,21 +10,25 @@
 mod backend;
 mod cgroups;
 mod command;
+mod control;
 mod destroy;
 mod discovery;
 mod environment;
+mod exec;
 mod exit;
 mod inventory;
 mod leftovers;
 mod link;
 mod options;
 mod place;
+mod pty;
 mod run_as;
 mod script;
 mod settings;
 mod shims;
 mod spare;
 mod start;
+mod streams;
 mod tail;
 mod watch;
 

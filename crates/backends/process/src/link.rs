@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jobwright_shim::codec::{self, Decoder};
@@ -21,6 +21,8 @@ type Reply = oneshot::Sender<Result<Answer, ShimError>>;
 /// A handle to a connection.
 #[derive(Debug)]
 pub(crate) struct Link {
+    /// The shim's directory, for those who need a connection of their own.
+    dir: PathBuf,
     orders: mpsc::UnboundedSender<(Order, Reply)>,
     ends: Arc<Ends>,
     gone: watch::Receiver<()>,
@@ -111,11 +113,16 @@ impl Link {
             // Dropped last: who sees it may look for an exit that the connection still told.
             drop(alive);
         });
-        let link = Self { orders, ends, gone };
+        let link = Self { dir: dir.to_owned(), orders, ends, gone };
         match link.call(Order::Hello { min: PROTOCOL_MIN, max: PROTOCOL }).await? {
             Answer::Hello { .. } => Ok(link),
             other => Err(ShimError::Protocol(format!("a hello was answered with {other:?}"))),
         }
+    }
+
+    /// The directory of the shim at the other end.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// Gives an order; it is on its way when this returns, whether the answer is awaited or not.
@@ -228,7 +235,7 @@ impl Connection {
                     }
                 }
                 Message::Notice(Notice::Exited { step, exit, .. }) => self.ends.tell(step, &exit),
-                Message::Notice(Notice::OutputDone { .. }) => {}
+                Message::Notice(Notice::OutputDone { .. } | Notice::ExecEnded(_)) => {}
             }
         }
         Ok(())

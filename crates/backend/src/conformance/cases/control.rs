@@ -7,10 +7,10 @@ use jobwright_model::{ExitStatus, Step};
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
-use super::case;
+use super::{case, shell};
 use crate::conformance::check::{ensure, same, same_bytes, unless_unsupported};
 use crate::conformance::{Case, CaseResult, Facilities, Failure, Output, Script, Task, Trial};
-use crate::{Error, ExecRequest, ExecSession, StepControl};
+use crate::{Error, ExecRequest, ExecSession, LogStream, StepControl, TerminalSize};
 
 pub(super) fn cases() -> Vec<Case> {
     vec![
@@ -18,7 +18,13 @@ pub(super) fn cases() -> Vec<Case> {
         case!(a_commands_exit_code_is_its_own, "", control),
         case!(a_command_reads_its_input, "", control),
         case!(a_command_sees_its_variables_and_the_steps, "", control),
+        case!(a_commands_streams_come_apart, "", control_and_shell),
+        case!(a_command_that_is_not_there_is_told, "", control_and_shell),
+        case!(a_command_works_where_the_step_works, "", control_and_shell),
+        case!(a_command_on_a_terminal_sees_its_size_and_each_change, "", control_and_shell),
+        case!(a_size_without_a_terminal_is_an_error, "", control),
         case!(a_command_in_an_ended_step_is_an_error, "", control),
+        case!(a_command_and_what_it_left_behind_end_with_the_step, "", control_and_shell),
         case!(a_paused_step_stands_still_until_it_is_resumed, "", control),
         case!(a_paused_step_can_be_destroyed, "", control),
         case!(a_signal_reaches_the_step, "", control),
@@ -28,6 +34,10 @@ pub(super) fn cases() -> Vec<Case> {
 
 fn control(has: &Facilities) -> Option<&'static str> {
     (!has.control).then_some("control of running steps")
+}
+
+fn control_and_shell(has: &Facilities) -> Option<&'static str> {
+    control(has).or_else(|| shell(has))
 }
 
 fn reach(task: &Task) -> CaseResult<&dyn StepControl> {
@@ -98,6 +108,92 @@ async fn a_command_sees_its_variables_and_the_steps(trial: &Trial<'_>) -> CaseRe
         let mut session = unless_unsupported("exec", session)?;
         same_bytes(name, &all_output(&mut session).await?.stdout(), expected.as_bytes())?;
     }
+    Ok(())
+}
+
+async fn a_commands_streams_come_apart(trial: &Trial<'_>) -> CaseResult {
+    let (task, step) = running_step(trial, Script::new().say_ready().forever()).await?;
+    let mut session = exec(&task, &step, &["sh", "-c", "echo out; echo err >&2; exit 9"]).await?;
+    let output = all_output(&mut session).await?;
+    same_bytes("its standard output", &output.stdout(), b"out\n")?;
+    same_bytes("its standard error", &output.stderr(), b"err\n")?;
+    same("its status", &session.wait().await?.status, &ExitStatus::Code(9))
+}
+
+/// Some engines know only when they try, and then say it as a shell does.
+async fn a_command_that_is_not_there_is_told(trial: &Trial<'_>) -> CaseResult {
+    let (task, step) = running_step(trial, Script::new().say_ready().forever()).await?;
+    let request = ExecRequest { argv: vec!["no-such-program".to_owned()], ..ExecRequest::default() };
+    let mut session = match reach(&task)?.exec(&step, &task.uuid, request).await {
+        Err(Error::Start { .. }) => return Ok(()),
+        other => unless_unsupported("exec", other)?,
+    };
+    let status = session.wait().await?.status;
+    ensure!(matches!(status, ExitStatus::Code(126 | 127)), "its status is {status:?}");
+    Ok(())
+}
+
+async fn a_command_works_where_the_step_works(trial: &Trial<'_>) -> CaseResult {
+    let script = Script::new().write_file("made", "by the step\n").say_ready().forever();
+    let (task, step) = running_step(trial, script).await?;
+    let mut session = exec(&task, &step, &["cat", "made"]).await?;
+    same_bytes("its output", &all_output(&mut session).await?.stdout(), b"by the step\n")
+}
+
+async fn a_command_on_a_terminal_sees_its_size_and_each_change(trial: &Trial<'_>) -> CaseResult {
+    let (task, step) = running_step(trial, Script::new().say_ready().forever()).await?;
+    let request = ExecRequest {
+        argv: ["sh", "-c", "test -t 0 && test -t 2 && stty size; read line; stty size"]
+            .map(str::to_owned)
+            .into(),
+        environment: Vec::new(),
+        terminal: Some(TerminalSize { columns: 91, rows: 17 }),
+    };
+    let mut session = unless_unsupported("terminals", reach(&task)?.exec(&step, &task.uuid, request).await)?;
+    let mut stream = session.output().ok_or_else(|| Failure::new("it has no output"))?;
+    let mut input = session.stdin().ok_or_else(|| Failure::new("it has no input"))?;
+    until(&mut stream, "17 91\r\n").await?;
+    session.resize(TerminalSize { columns: 133, rows: 51 }).await?;
+    input.write_all(b"\n").await?;
+    input.flush().await?;
+    until(&mut stream, "51 133\r\n").await?;
+    same("its status", &session.wait().await?.status, &ExitStatus::Code(0))
+}
+
+/// Reads until `text` was said.
+async fn until(stream: &mut LogStream, text: &str) -> CaseResult {
+    let mut seen = Vec::new();
+    while !String::from_utf8_lossy(&seen).contains(text) {
+        let Some(chunk) = stream.next().await else {
+            return Err(Failure::new(format!("it ended before {text:?}: \"{}\"", seen.escape_ascii())));
+        };
+        seen.extend_from_slice(&chunk?.bytes);
+    }
+    Ok(())
+}
+
+async fn a_size_without_a_terminal_is_an_error(trial: &Trial<'_>) -> CaseResult {
+    let (task, step) = running_step(trial, Script::new().say_ready().forever()).await?;
+    let mut session = exec(&task, &step, &["true"]).await?;
+    match session.resize(TerminalSize { columns: 80, rows: 24 }).await {
+        Err(Error::Unsupported { .. }) => {}
+        other => return Err(Failure::new(format!("resizing answered {other:?}"))),
+    }
+    session.wait().await?;
+    Ok(())
+}
+
+async fn a_command_and_what_it_left_behind_end_with_the_step(trial: &Trial<'_>) -> CaseResult {
+    let (task, step) = running_step(trial, Script::new().say_ready().forever()).await?;
+    // The suite looks for what is left of both after the case.
+    let mut left = exec(&task, &step, &["sh", "-c", "sleep 1000000 >/dev/null 2>&1 &"]).await?;
+    same("the status of the first", &left.wait().await?.status, &ExitStatus::Code(0))?;
+    let mut running = exec(&task, &step, &["sh", "-c", "echo ready; exec sleep 1000000"]).await?;
+    let mut stream = running.output().ok_or_else(|| Failure::new("it has no output"))?;
+    until(&mut stream, "ready\n").await?;
+    task.destroy_step(&step).await?;
+    let status = running.wait().await?.status;
+    ensure!(status != ExitStatus::Code(0), "a command that was ended with its step succeeded");
     Ok(())
 }
 
