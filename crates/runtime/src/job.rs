@@ -27,6 +27,7 @@ use crate::plan::Plan;
 use crate::record::{Inheritance, Record};
 use crate::scope::Scope;
 use crate::step_files::StepFiles;
+use crate::visit::Visitor;
 use crate::workflow::{StepReport, WorkflowReport, WorkflowRun};
 
 /// Loaded backends by their names.
@@ -66,6 +67,7 @@ pub struct JobRun {
     secrets_are_gone: bool,
     in_place: Option<PathBuf>,
     step_files: Option<Arc<dyn StepFiles>>,
+    visitor: Option<(usize, Arc<dyn Visitor>)>,
 }
 
 impl JobRun {
@@ -90,6 +92,7 @@ impl JobRun {
             secrets_are_gone: false,
             in_place: None,
             step_files: None,
+            visitor: None,
         }
     }
 
@@ -191,6 +194,13 @@ impl JobRun {
     #[must_use]
     pub fn without_secrets(mut self) -> Self {
         self.secrets_are_gone = true;
+        self
+    }
+
+    /// Letting `visitor` go into the steps of phase number `phase`, counted from 0, that are not in the background.
+    #[must_use]
+    pub fn visitor(mut self, phase: usize, visitor: Arc<dyn Visitor>) -> Self {
+        self.visitor = Some((phase, visitor));
         self
     }
 
@@ -419,6 +429,9 @@ impl JobRun {
         }
         if let Some((_, keeper)) = self.keeper.as_ref().filter(|(phase, _)| *phase == course.at) {
             run = run.keeping(Keeping { keeper: Arc::clone(keeper), before: course.ending.clone() });
+        }
+        if let Some((_, visitor)) = self.visitor.as_ref().filter(|(phase, _)| *phase == course.at) {
+            run = run.visitor(Arc::clone(visitor));
         }
         if let Some(journal) = &self.journal {
             run = run.journal(Arc::clone(journal));

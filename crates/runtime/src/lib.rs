@@ -35,6 +35,7 @@ mod scope;
 mod shared;
 mod step;
 mod step_files;
+mod visit;
 mod workflow;
 
 pub use claims::{Claim, Claims};
@@ -52,4 +53,5 @@ pub use plan::PlanError;
 pub use record::{Inheritance, Record, TaskPlace, open_tasks};
 pub use scope::Scope;
 pub use step_files::StepFiles;
+pub use visit::{Visited, Visitor, WAITING};
 pub use workflow::{StepReport, WorkflowReport, WorkflowRun};

@@ -21,6 +21,7 @@ use crate::pump::Pump;
 use crate::readiness::{self, Unready};
 use crate::shared::Shared;
 use crate::step::{StepLife, StepResult};
+use crate::visit;
 
 /// How long a step that was destroyed may take to tell how it ended.
 const LAST_WORD: Duration = Duration::from_secs(2);
@@ -85,6 +86,8 @@ enum Watched {
     TooEarly(StepExit),
     /// It is to be ended, and ends so.
     Stop(Ending),
+    /// It was there for a visit that is over, and ends as that did.
+    Left(Ending),
     /// Nobody can say what becomes of it.
     Lost(Error),
 }
@@ -117,6 +120,7 @@ impl Running {
             cause = shared.scope.cancelled() => Watched::Stop(shared.ended_by(cause)),
             exit = &mut self.watch.exit => Watched::of(exit),
             ending = timeouts(&shared, self.since, &self.watch.activity) => Watched::Stop(ending),
+            ending = visited(&shared, &self.life.step) => Watched::Left(ending),
         };
         let ignored = self.life.step.failure_policy() == FailurePolicy::Ignore;
         self.conclude(watched).await.unless(ignored)
@@ -186,6 +190,7 @@ impl Running {
             Watched::Exited(exit) => self.exited(exit, Self::judge).await,
             Watched::TooEarly(exit) => self.exited(exit, Self::judge_too_early).await,
             Watched::Stop(ending) => self.stop(ending).await,
+            Watched::Left(ending) => self.left(ending).await,
             Watched::Lost(error) => self.lost(&error).await,
         }
     }
@@ -216,6 +221,14 @@ impl Running {
         self.end_log().await;
         let ending = ending.timed(self.started, Timestamp::now());
         self.life.record_end(&ending);
+        self.report(ending, destroyed)
+    }
+
+    /// How its own process ends says nothing: it only waited.
+    async fn left(mut self, ending: Ending) -> StepResult {
+        let destroyed = self.life.destroy().await;
+        self.end_log().await;
+        let ending = ending.timed(self.started, Timestamp::now());
         self.report(ending, destroyed)
     }
 
@@ -317,6 +330,14 @@ impl StepLife {
         if let Err(panic) = pumped {
             self.notice(&format!("the log is incomplete, because reading it failed inside: {panic}"));
         }
+    }
+}
+
+/// Resolves when a visit is over; never, when nobody visits.
+async fn visited(shared: &Shared, step: &Step) -> Ending {
+    match &shared.visitor {
+        Some(visitor) => visit::visit(shared, step, &**visitor).await,
+        None => std::future::pending().await,
     }
 }
 

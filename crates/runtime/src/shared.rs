@@ -22,6 +22,7 @@ use crate::outage::insist;
 use crate::record::Record;
 use crate::scope::Scope;
 use crate::step_files::StepFiles;
+use crate::visit::Visitor;
 
 /// One workflow's surroundings.
 pub(crate) struct Shared {
@@ -49,6 +50,8 @@ pub(crate) struct Shared {
     pub(crate) step_files: Option<Arc<dyn StepFiles>>,
     /// The directory of this host that the steps work on, in place of a workspace.
     pub(crate) in_place: Option<PathBuf>,
+    /// Goes into each step that is not in the background.
+    pub(crate) visitor: Option<Arc<dyn Visitor>>,
 }
 
 impl Shared {

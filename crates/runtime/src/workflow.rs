@@ -29,6 +29,7 @@ use crate::record::Record;
 use crate::scope::Scope;
 use crate::shared::Shared;
 use crate::step_files::StepFiles;
+use crate::visit::Visitor;
 
 /// How one step of a workflow ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +93,7 @@ pub struct WorkflowRun {
     ready: BTreeMap<StepUuid, Readiness>,
     in_place: Option<PathBuf>,
     step_files: Option<Arc<dyn StepFiles>>,
+    visitor: Option<Arc<dyn Visitor>>,
 }
 
 impl WorkflowRun {
@@ -123,6 +125,7 @@ impl WorkflowRun {
             ready: BTreeMap::new(),
             in_place: None,
             step_files: None,
+            visitor: None,
         }
     }
 
@@ -208,6 +211,13 @@ impl WorkflowRun {
     #[must_use]
     pub fn journal(mut self, journal: Arc<Journal<Record>>) -> Self {
         self.journal = Some(journal);
+        self
+    }
+
+    /// Letting `visitor` go into each of its steps that is not in the background. Such a step ends when the visit does.
+    #[must_use]
+    pub fn visitor(mut self, visitor: Arc<dyn Visitor>) -> Self {
+        self.visitor = Some(visitor);
         self
     }
 
@@ -301,6 +311,7 @@ impl WorkflowRun {
             given_up: CancellationToken::new(),
             in_place: self.in_place,
             step_files: self.step_files,
+            visitor: self.visitor,
         };
         let mut course = Course::new(Arc::new(shared), &self.workflow);
         if let Some(past) = self.past {

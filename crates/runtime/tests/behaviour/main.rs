@@ -23,4 +23,5 @@ mod setup;
 mod step_files;
 mod support;
 mod timeouts;
+mod visits;
 mod workspaces;
