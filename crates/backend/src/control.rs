@@ -25,7 +25,7 @@ pub struct ExecRequest {
     pub argv: Vec<String>,
     /// Variables on top of the step's own.
     pub environment: Vec<(String, String)>,
-    /// Give it a terminal of this size; without one its streams come apart.
+    /// Give it a terminal of this size, which some engines set just after the start; without one its streams come apart.
     pub terminal: Option<TerminalSize>,
 }
 
