@@ -80,6 +80,12 @@ impl Color {
 pub(crate) enum Command {
     /// Run a pipeline.
     Run(Box<RunArgs>),
+    /// Open a shell in a job's environment, or run a command there.
+    ///
+    /// Image, variables, secrets, project files, caches, services and what `job_bootstrap` does are the job's; its script does not run. All of
+    /// it is removed when the shell ends. On a terminal the shell gets it; without one it reads standard input to its end. The exit code is
+    /// the shell's own, and 125 for a failure of Jobwright itself.
+    Shell(Box<ShellArgs>),
     /// Check a pipeline file and say everything that is wrong with it.
     Validate(ValidateArgs),
     /// Write another system's pipeline in Jobwright's language, and list what could not be carried over.
@@ -248,6 +254,36 @@ pub(crate) enum WatchMode {
     Queue,
     /// It is cancelled, and another begins.
     Cancel,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShellArgs {
+    /// The job; of a job with a matrix, the variant.
+    #[arg(value_name = "JOB")]
+    pub(crate) job: String,
+    /// Run this in place of a shell.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<String>,
+    /// The shell to open. Default: the one that reads the job's script.
+    #[arg(long, value_name = "PROGRAM", conflicts_with = "command")]
+    pub(crate) shell: Option<String>,
+    /// The pipeline file. Default: as `run` finds it.
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) config: Option<PathBuf>,
+    /// The project's directory, where the pipeline file is looked for and whose files the job gets.
+    #[arg(short = 'C', long, value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
+    pub(crate) project: PathBuf,
+    /// Set a variable; wins over the file. Without a value it is taken from this environment.
+    #[arg(short, long = "env", value_name = "NAME[=VALUE]")]
+    pub(crate) env: Vec<String>,
+    /// The backend, where the job names none. Default: as for `run`.
+    #[arg(short, long, value_name = "NAME", env = "JOBWRIGHT_BACKEND", value_parser = BackendName)]
+    pub(crate) backend: Option<String>,
+    /// Work on the project's own files in place of a copy of them (process backend).
+    #[arg(long)]
+    pub(crate) in_place: bool,
+    #[command(flatten)]
+    pub(crate) backends: BackendArgs,
 }
 
 #[derive(Debug, Args)]

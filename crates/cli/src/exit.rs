@@ -23,15 +23,19 @@ pub(crate) enum Exit {
     Cancelled,
     /// Something is not as it should be, says `jobwright doctor`.
     NeedsAttention,
+    /// Jobwright itself could not do it, where every other code is that of the program that it runs.
+    Ourselves,
     /// The user interrupted it.
     Interrupted,
     /// It was told to leave, and what it ran goes on.
     Left,
+    /// That of the program that it was asked to run.
+    OfProgram(u8),
 }
 
 impl Exit {
     /// Every code with its meaning, in the order of the codes. 6 and 7 belong to maintenance jobs.
-    pub(crate) const TABLE: [(Self, &'static str); 10] = [
+    pub(crate) const TABLE: [(Self, &'static str); 11] = [
         (Self::Success, "success"),
         (Self::Failed, "the job, run or worker failed"),
         (Self::Invalid, "wrong usage or invalid input"),
@@ -40,6 +44,7 @@ impl Exit {
         (Self::TimedOut, "timed out"),
         (Self::Cancelled, "cancelled by request"),
         (Self::NeedsAttention, "`jobwright doctor` found something that needs attention"),
+        (Self::Ourselves, "`shell`: Jobwright itself failed; every other code is the shell's own"),
         (Self::Interrupted, "interrupted"),
         (Self::Left, "left on SIGTERM (`--on-term leave`); the steps go on"),
     ];
@@ -56,8 +61,10 @@ impl Exit {
             Self::TimedOut => 5,
             Self::Cancelled => 8,
             Self::NeedsAttention => 9,
+            Self::Ourselves => 125,
             Self::Interrupted => 130,
             Self::Left => 143,
+            Self::OfProgram(code) => code,
         }
     }
 

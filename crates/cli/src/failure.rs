@@ -39,6 +39,11 @@ impl Failure {
         Self { exit: Exit::Invalid, message: Message::Findings(Box::new(report)) }
     }
 
+    /// The same with another exit code.
+    pub(crate) fn with_exit(self, exit: Exit) -> Self {
+        Self { exit, ..self }
+    }
+
     /// Writes the message to standard error and gives the program's exit code.
     pub(crate) fn show(&self) -> ExitCode {
         self.tell().into()

@@ -10,6 +10,7 @@ mod failure;
 mod graph;
 mod remote;
 mod settings;
+mod shell;
 mod show;
 mod signals;
 mod watch;

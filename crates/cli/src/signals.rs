@@ -11,6 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::shell::terminal;
 use crate::show::aside;
 
 /// What SIGTERM does to a run.
@@ -68,6 +69,7 @@ pub(crate) fn watch(scope: &Scope) -> Result<(), Failure> {
         let said = say("left at once; `jobwright clean` removes what is left");
         // Whether it could be said or not, the user wants to leave.
         let _ = tokio::time::timeout(LAST_WORDS, said).await;
+        terminal::restore();
         let exit = if cause == Cause::ByUser { Exit::Interrupted } else { Exit::Cancelled };
         std::process::exit(exit.code().into());
     });

@@ -9,12 +9,14 @@ use jobwright_backend::{BackendRegistry, labels};
 use jobwright_events::{Bus, EventKind, EventLog, EventLogReader, LogOptions, Quota};
 use jobwright_journal::{Journal, StateDir, Vault};
 use jobwright_model::{Job, Phase, RunId, Workflow};
-use jobwright_runtime::{Backends, Limits, Past, Record, Scope, WorkspaceSource};
+use jobwright_pipeline::PipelineJob;
+use jobwright_runtime::{Backends, Limits, Past, Record, Scope, Visitor, WorkspaceSource};
 use jobwright_workspace::{Project, TreeOptions};
 
 use crate::around::{Around, JobsAround};
 use crate::backends::Loader;
 use crate::conditions;
+use crate::enter;
 use crate::git::without_credentials;
 use crate::job::PreparedJob;
 use crate::keep::Keep;
@@ -24,7 +26,7 @@ use crate::remote::{self, VariableSource};
 use crate::report::{RunError, RunReport};
 use crate::runner::Runner;
 use crate::runtime_executor::{
-    ExecutorSettings, ProjectFiles, RuntimeExecutor, compile_commands_around, compile_jobs, phase_limits,
+    Compiled, ExecutorSettings, ProjectFiles, RuntimeExecutor, compile_commands_around, compile_jobs, phase_limits,
 };
 use crate::shared_groups::SharedGroups;
 use crate::spec::Spec;
@@ -182,6 +184,47 @@ impl Run<'_> {
         self.folder.join("clone")
     }
 
+    /// Makes the environment of the one job that `spec` names and has `visitor` go into it, in place of the job's script. The report is
+    /// of a run with that one job, which ended as the visit did. Nobody can take such a run over.
+    pub async fn enter(self, spec: &Spec, visitor: Arc<dyn Visitor>, scope: &Scope) -> RunReport {
+        let runner = self.runner(scope);
+        let prepared = prepare(spec, &self.clone_dir(), scope).await;
+        let report = match prepared.and_then(enter::single) {
+            Ok(prepared) => {
+                runner.start(&prepared.plan);
+                match self.visited_executor(prepared, spec, visitor).await {
+                    Ok((plan, executor)) => {
+                        executor.warnings().iter().for_each(|warning| self.say(warning.to_string()));
+                        runner.run(&plan, Arc::new(executor)).await
+                    }
+                    Err(error) => runner.abandon(error),
+                }
+            }
+            Err(error) => runner.refuse(spec, error.into()),
+        };
+        self.over_and_out().await;
+        report
+    }
+
+    async fn visited_executor(
+        &self,
+        prepared: Prepared,
+        spec: &Spec,
+        visitor: Arc<dyn Visitor>,
+    ) -> Result<(RunPlan, RuntimeExecutor), RunError> {
+        let files: Vec<PipelineJob> = prepared.due().into_iter().cloned().collect();
+        let (mut manifest, backends) = self.pipeline_manifest(prepared, spec).await?;
+        let mut place = 0;
+        // There is one job.
+        for (file, job) in files.iter().zip(&mut manifest.jobs) {
+            let limits = manifest.phase_limits.get_mut(&job.name);
+            place = enter::wait_instead(file, job, limits);
+            enter::check(job, place, &backends)?;
+        }
+        let executor = self.executor_of(&manifest, backends)?.visited(place, visitor);
+        Ok((manifest.plan, executor))
+    }
+
     /// Runs one compiled `workflow`, read from the file `config_path`, as the only job of the run; its name is `name`. It brings no
     /// files. Events as in [`execute`](Self::execute).
     pub async fn execute_workflow(
@@ -273,7 +316,7 @@ impl Run<'_> {
         let around = JobsAround::new(commands, &prepared.pipeline);
         let on_the_host = around.jobs().next().is_some();
         let chosen = self.loader().load_for(&prepared.due(), on_the_host).await?;
-        let (jobs, kept) = compile_jobs(&prepared, &self.id, &chosen, &spec.env)?;
+        let Compiled { jobs, files: kept } = compile_jobs(&prepared, &self.id, &chosen, &spec.env)?;
         let project = match &spec.remote {
             Some(url) => without_credentials(url),
             None => prepared.plan.project.display().to_string(),

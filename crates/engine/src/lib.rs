@@ -10,6 +10,7 @@ mod conditions;
 mod crew;
 mod dag;
 mod engine;
+mod enter;
 mod executor;
 mod foresight;
 mod git;

@@ -86,7 +86,7 @@ pub enum PrepareError {
     #[error("{0}")]
     Config(Box<LoadError>),
     /// A job that was asked for is not in the file.
-    #[error("there is no job {name:?} in {}; its jobs are: {}", .config.display(), .known.join(", "))]
+    #[error("there is no job {name:?} in {}{}; its jobs are: {}", .config.display(), suggestion(name, known), .known.join(", "))]
     UnknownJob {
         /// What was asked for.
         name: String,
@@ -94,6 +94,14 @@ pub enum PrepareError {
         config: PathBuf,
         /// The jobs that there are.
         known: Vec<String>,
+    },
+    /// One job was asked for, by the name of a job with a matrix.
+    #[error("job {job:?} has a matrix; name the variant that you mean: {}", .variants.join(", "))]
+    SeveralVariants {
+        /// The job.
+        job: String,
+        /// The names of its variants.
+        variants: Vec<String>,
     },
     /// A stage that was asked for is not in the file.
     #[error("Requested stage {name:?} is not present in config file: {:?}; its stages are: {}", .config.display().to_string(), .known.join(", "))]
@@ -114,6 +122,11 @@ pub enum PrepareError {
     /// It was cancelled meanwhile.
     #[error("the run was cancelled before it began")]
     Cancelled(Cause),
+}
+
+fn suggestion(name: &str, known: &[String]) -> String {
+    let near = jobwright_pipeline::nearest(name, known.iter().map(String::as_str));
+    near.map_or_else(String::new, |near| format!("; did you mean {near:?}?"))
 }
 
 impl PrepareError {

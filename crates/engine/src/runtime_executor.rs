@@ -14,14 +14,14 @@ use jobwright_pipeline::{
 };
 use jobwright_redact::{Built, Masker, Warning};
 use jobwright_runtime::{
-    AttemptEnd, Backends, JobReport, JobRun, Limits, Past, Record, Scope, Slot, WorkspaceSource,
+    AttemptEnd, Backends, JobReport, JobRun, Limits, Past, Record, Scope, Slot, Visitor, WorkspaceSource,
 };
 use jobwright_workspace::Project;
 
 use crate::backends::Chosen;
 use crate::executor::{Begun, JobExecutor, JobOutcome, JobOutput};
 use crate::job::PreparedJob;
-use crate::keep::{self, Compiled, JobFiles, Keep};
+use crate::keep::{self, JobFiles, Keep};
 use crate::manifest::PhaseLimits;
 use crate::observer::JobObserver;
 use crate::prepare::Prepared;
@@ -43,6 +43,13 @@ pub struct ExecutorSettings {
     pub log: Arc<EventLog>,
 }
 
+/// Jobs as the runtime takes them.
+pub(crate) struct Compiled {
+    pub(crate) jobs: Vec<Job>,
+    /// What they take and leave, by their names.
+    pub(crate) files: HashMap<String, JobFiles>,
+}
+
 /// Compiles the jobs of `prepared` that are to run, each for its backend, and reads every secret that one of them uses; with what they
 /// take and leave.
 ///
@@ -53,7 +60,7 @@ pub(crate) fn compile_jobs(
     run: &RunId,
     chosen: &Chosen,
     environment: &BTreeMap<String, String>,
-) -> Result<(Vec<Job>, HashMap<String, JobFiles>), RunError> {
+) -> Result<Compiled, RunError> {
     let secrets = HostSecrets::new(&prepared.plan.project);
     let compile_one = |job: &PipelineJob| -> Result<_, RunError> {
         let backend = chosen.of(job);
@@ -83,10 +90,10 @@ pub(crate) fn compile_jobs(
     for job in prepared.due() {
         let (compiled, variables) = compile_one(job)?;
         let images = chosen.of(job).capabilities().images;
-        keeping.push(Compiled { job, phases: compiled.phases.len(), variables, images });
+        keeping.push(keep::Compiled { job, phases: compiled.phases.len(), variables, images });
         jobs.push(compiled);
     }
-    Ok((jobs, keep::plan(&prepared.pipeline, keeping)))
+    Ok(Compiled { jobs, files: keep::plan(&prepared.pipeline, keeping) })
 }
 
 /// Compiles the commands around all jobs.
@@ -129,6 +136,8 @@ pub struct RuntimeExecutor {
     keep: Option<Keep>,
     past: Past,
     secrets_are_gone: bool,
+    /// Who goes into the phase at this place of every job.
+    visitor: Option<(usize, Arc<dyn Visitor>)>,
 }
 
 impl RuntimeExecutor {
@@ -160,6 +169,7 @@ impl RuntimeExecutor {
             keep: None,
             past: Past::default(),
             secrets_are_gone: false,
+            visitor: None,
         })
     }
 
@@ -187,6 +197,13 @@ impl RuntimeExecutor {
     #[must_use]
     pub(crate) fn keeping(mut self, keep: Keep) -> Self {
         self.keep = Some(keep);
+        self
+    }
+
+    /// With a visitor for the phase at `place` of its jobs. They leave nothing to be kept then.
+    #[must_use]
+    pub(crate) fn visited(mut self, place: usize, visitor: Arc<dyn Visitor>) -> Self {
+        self.visitor = Some((place, visitor));
         self
     }
 
@@ -272,12 +289,18 @@ impl RuntimeExecutor {
         let keep = self.keep.as_ref().and_then(|keep| keep.of_job(&job.name, output, &self.masker));
         if let Some(keep) = keep {
             run = keep.step_files().into_iter().fold(run, JobRun::step_files);
-            run = run.files(keep.source(files.clone())).keeper(keep.phase(), keep);
+            run = run.files(keep.source(files.clone()));
+            if self.visitor.is_none() {
+                run = run.keeper(keep.phase(), keep);
+            }
         } else if let Some(files) = files {
             run = run.files(Arc::clone(files));
         }
         for (place, limit) in self.phase_limits.get(&compiled.name).into_iter().flatten() {
             run = run.phase_limit(*place, *limit);
+        }
+        if let Some((place, visitor)) = &self.visitor {
+            run = run.visitor(*place, Arc::clone(visitor));
         }
         let report = run.run().await;
         let error = match failed_on_the_host(&report) {

@@ -226,6 +226,7 @@ impl Running {
 
     /// How its own process ends says nothing: it only waited.
     async fn left(mut self, ending: Ending) -> StepResult {
+        self.watch.cut.cancel();
         let destroyed = self.life.destroy().await;
         self.end_log().await;
         let ending = ending.timed(self.started, Timestamp::now());

@@ -7,7 +7,7 @@ use jobwright_model::{Cause, Ending, Step, StepExit, TaskUuid};
 
 use crate::shared::Shared;
 
-/// What a step that only waits runs, until it is ended. `sh` reads it; one that finds no `sleep` ends instead of going round for nothing.
+/// The command of a step that only waits, until it is ended. One that finds no `sleep` ends instead of going round for nothing.
 pub const WAITING: &str = "trap 'exit 0' TERM INT HUP; while sleep 86400 & wait \"$!\"; do :; done";
 
 /// A running step that can be gone into.

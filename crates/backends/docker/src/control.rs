@@ -11,7 +11,7 @@ use jobwright_model::{Step, TaskUuid};
 use tokio::time::timeout;
 
 use crate::engine::{Engine, EngineKind};
-use crate::exec::Session;
+use crate::exec::{Session, Surroundings};
 use crate::tasks::Container;
 use crate::{Docker, failure};
 
@@ -44,7 +44,7 @@ impl StepControl for Docker {
             return Err(Error::invalid_step(step, "a command to run in it has no program"));
         }
         let (engine, container) = self.running(step, task).await?;
-        let session = Session::begin(engine, &container.id, request).await;
+        let session = Session::begin(engine, &container.id, request, Surroundings::of(step)?).await;
         let session =
             session.map_err(|error| refused(engine, step, task, "run a command in the container", &error))?;
         Ok(Box::new(session))

@@ -85,6 +85,16 @@ impl Environment {
     }
 }
 
+/// `NAME=value` of what the engine was not told of `step`: the commands' own shell has read it from a file, and whoever else comes into
+/// the container has to be given it.
+pub(crate) fn untold(step: &Step) -> Result<Vec<String>> {
+    if step.commands.is_empty() {
+        return Ok(Vec::new());
+    }
+    let secret = variables(step)?.into_iter().filter(|(name, value)| is_secret(step, name, value));
+    Ok(secret.map(|(name, value)| format!("{name}={value}")).collect())
+}
+
 /// Names and values; what has no name is dropped.
 fn variables(step: &Step) -> Result<Vec<(&str, &str)>> {
     let mut variables = Vec::with_capacity(step.environment.len());

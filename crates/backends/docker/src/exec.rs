@@ -14,12 +14,12 @@ use futures_util::stream::{self, BoxStream};
 use jobwright_backend::{
     Error, ExecRequest, ExecSession, LogChunk, LogPosition, LogStream, Result, StreamKind, TerminalSize,
 };
-use jobwright_model::{ExitStatus, StepExit};
+use jobwright_model::{ExitStatus, Step, StepExit};
 use tokio::io::AsyncWrite;
 use tokio::time::sleep;
 
 use crate::engine::Engine;
-use crate::failure;
+use crate::{environment, failure};
 
 /// The pauses between two looks at whether the command still runs; they grow from the first to the last.
 const FIRST_LOOK: Duration = Duration::from_millis(5);
@@ -29,6 +29,23 @@ const LAST_LOOK: Duration = Duration::from_millis(250);
 struct Command {
     engine: Engine,
     id: String,
+}
+
+/// What a command gets of its step that it does not have by being in its container.
+pub(crate) struct Surroundings {
+    /// Variables that the engine does not know.
+    pub(crate) untold: Vec<String>,
+    /// Where the step works, when that is not where its container begins.
+    pub(crate) directory: Option<String>,
+}
+
+impl Surroundings {
+    pub(crate) fn of(step: &Step) -> Result<Self> {
+        // The script goes there itself.
+        let directory = Some(step.working_dir.clone())
+            .filter(|directory| directory.starts_with('/') && !step.commands.is_empty());
+        Ok(Self { untold: environment::untold(step)?, directory })
+    }
 }
 
 /// A running command and its streams.
@@ -44,14 +61,18 @@ impl Session {
         engine: &Engine,
         container: &str,
         request: ExecRequest,
+        surroundings: Surroundings,
     ) -> Result<Self, EngineError> {
         let terminal = request.terminal.is_some();
+        let own = request.environment.iter().map(|(name, value)| format!("{name}={value}"));
+        let environment = surroundings.untold.into_iter().chain(own).collect();
         let config = ExecConfig {
             attach_stdin: Some(true),
             attach_stdout: Some(true),
             attach_stderr: Some(true),
             tty: Some(terminal),
-            env: Some(request.environment.iter().map(|(name, value)| format!("{name}={value}")).collect()),
+            env: Some(environment),
+            working_dir: surroundings.directory,
             cmd: Some(request.argv),
             ..ExecConfig::default()
         };

@@ -14,6 +14,7 @@ mod graph;
 mod import;
 mod ps;
 mod run;
+mod shell;
 mod strays;
 mod unit;
 mod validate;
@@ -41,6 +42,7 @@ pub(crate) async fn execute(cli: Cli, settings: &Settings) -> Result<Exit, Failu
         Command::Run(args) if args.dry_run => dry_run::run(*args).await,
         Command::Run(args) if args.watch.is_some() => watch::run(*args, &state()?).await,
         Command::Run(args) => run::run(*args, &state()?).await,
+        Command::Shell(args) => shell::run(*args, state().map_err(Failure::from)).await,
         Command::Validate(args) => validate::run(&args),
         Command::Import { command } => import::run(command),
         Command::Graph(args) => graph::run(&args),

@@ -133,7 +133,7 @@ fn place(remote: &str) -> String {
 }
 
 /// `NAME=VALUE`, or `NAME` for what it is in this environment.
-fn environment(entries: &[String]) -> Result<BTreeMap<String, String>, Failure> {
+pub(super) fn environment(entries: &[String]) -> Result<BTreeMap<String, String>, Failure> {
     entries.iter().map(|entry| variable(entry)).collect()
 }
 

@@ -1,6 +1,7 @@
 //! What a person, or a program, sees of a run. Every form reads the run's event log as it is written (DESIGN section 6), so a slow
 //! terminal slows nobody.
 
+mod around;
 pub(crate) mod aside;
 mod board;
 pub(crate) mod foresight;
@@ -22,6 +23,7 @@ use jobwright_model::Ending;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use around::Around;
 use board::Board;
 use json::Json;
 use plain::Plain;
@@ -37,6 +39,8 @@ pub(crate) enum Form {
     Board,
     /// Not at all.
     Nothing,
+    /// What there is to say around a shell.
+    Around,
 }
 
 impl Form {
@@ -102,6 +106,7 @@ pub(crate) fn follow_while(
         Form::Plain => Box::new(Plain::new()),
         Form::Board => Box::new(Board::new()),
         Form::Nothing => Box::new(Nothing),
+        Form::Around => Box::new(Around::default()),
     };
     let (done, shown) = oneshot::channel();
     let runtime = Handle::current();

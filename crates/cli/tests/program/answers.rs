@@ -10,6 +10,7 @@ fn help_says_what_there_is() {
     for args in [
         &["--help"][..],
         &["run", "--help"],
+        &["shell", "--help"],
         &["validate", "--help"],
         &["graph", "--help"],
         &["workflow", "run", "--help"],

@@ -22,6 +22,7 @@ mod run;
 mod secrets;
 mod selection;
 mod settings;
+mod shell;
 mod signals;
 mod support;
 mod terminal;

@@ -18,6 +18,7 @@ pub(super) fn cases() -> Vec<Case> {
         case!(a_commands_exit_code_is_its_own, "", control),
         case!(a_command_reads_its_input, "", control),
         case!(a_command_sees_its_variables_and_the_steps, "", control),
+        case!(a_command_beside_a_script_sees_its_secrets_and_works_where_it_works, "", control_and_shell),
         case!(a_commands_streams_come_apart, "", control_and_shell),
         case!(a_command_that_is_not_there_is_told, "", control_and_shell),
         case!(a_command_works_where_the_step_works, "", control_and_shell),
@@ -109,6 +110,20 @@ async fn a_command_sees_its_variables_and_the_steps(trial: &Trial<'_>) -> CaseRe
         same_bytes(name, &all_output(&mut session).await?.stdout(), expected.as_bytes())?;
     }
     Ok(())
+}
+
+async fn a_command_beside_a_script_sees_its_secrets_and_works_where_it_works(
+    trial: &Trial<'_>,
+) -> CaseResult {
+    let mut step = trial.commands("build", &["echo here >where", "echo re''ady; sleep 1000000"]);
+    step.working_dir.push_str("/below");
+    step.environment.insert("OWN".to_owned(), "the step's".to_owned());
+    step.secret_mapping.insert("TOKEN".to_owned(), "s3cr3t-t0k3n".to_owned());
+    let task = trial.set_up(&[&step]).await?;
+    task.start_and_await_ready(&step).await?;
+    let mut session = exec(&task, &step, &["sh", "-c", "cat where; echo $OWN $TOKEN"]).await?;
+    let expected = b"here\nthe step's s3cr3t-t0k3n\n";
+    same_bytes("its output", &all_output(&mut session).await?.stdout(), expected)
 }
 
 async fn a_commands_streams_come_apart(trial: &Trial<'_>) -> CaseResult {
