@@ -118,7 +118,7 @@ pub(crate) enum Command {
     Attach(AttachArgs),
     /// Ask for the end of a run. One whose owner has died ends when it is resumed, before anything else is started.
     Cancel(CancelArgs),
-    /// Remove what runs of a Jobwright that died have left behind.
+    /// Remove what runs of a Jobwright that died have left behind, and what `run --keep-failed` kept.
     Clean(CleanArgs),
     /// Say what is left of runs whose Jobwright died, what else is not as it should be, and what would be right. Changes nothing.
     Doctor(DoctorArgs),
@@ -222,6 +222,9 @@ pub(crate) struct RunArgs {
     /// Clone this git repository and run its pipeline file.
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub(crate) remote: Option<String>,
+    /// Keep the environments of jobs that fail (workspace, container, services), to be entered by `shell --failed` and removed by `clean`.
+    #[arg(long)]
+    pub(crate) keep_failed: bool,
     /// Only say what would run, where and in which order: nothing runs and nothing is written.
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -259,8 +262,11 @@ pub(crate) enum WatchMode {
 #[derive(Debug, Args)]
 pub(crate) struct ShellArgs {
     /// The job; of a job with a matrix, the variant.
-    #[arg(value_name = "JOB")]
-    pub(crate) job: String,
+    #[arg(value_name = "JOB", required_unless_present = "failed")]
+    pub(crate) job: Option<String>,
+    /// Enter what `run --keep-failed` kept of a failed job of this run; JOB is needed only when it kept several.
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["config", "env", "backend", "in_place"])]
+    pub(crate) failed: Option<String>,
     /// Run this in place of a shell.
     #[arg(last = true, value_name = "COMMAND")]
     pub(crate) command: Vec<String>,
@@ -360,6 +366,12 @@ pub(crate) struct BackendsArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct CleanArgs {
+    /// Only what these runs left, what they kept on purpose included.
+    #[arg(value_name = "RUN")]
+    pub(crate) runs: Vec<String>,
+    /// Also remove what runs kept on purpose (`run --keep-failed`); without it that is left alone.
+    #[arg(long)]
+    pub(crate) kept: bool,
     /// Only say what would be removed.
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -42,11 +42,19 @@ pub struct EngineOptions {
     pub log_quota: u64,
     /// Bounds on the jobs' surroundings.
     pub limits: Limits,
+    /// The environments of jobs that fail stay as they are, to be gone into ([`Engine::reenter`]) and removed on request.
+    pub keep_failed: bool,
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { backend: None, limit: None, log_quota: Quota::DEFAULT, limits: Limits::default() }
+        Self {
+            backend: None,
+            limit: None,
+            log_quota: Quota::DEFAULT,
+            limits: Limits::default(),
+            keep_failed: false,
+        }
     }
 }
 
@@ -107,6 +115,10 @@ impl Engine {
     /// Where the values of secrets lie while a run needs them.
     pub(crate) fn vault(&self) -> Option<Vault> {
         Vault::of(&self.state)
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        self.options.limits
     }
 
     fn limit(&self) -> usize {
@@ -346,7 +358,10 @@ impl Run<'_> {
         let files = manifest.project.is_some().then(|| project() as Arc<dyn WorkspaceSource>);
         let (around, settings) = (manifest.around.jobs().collect::<Vec<_>>(), self.settings(backends, files));
         let executor = RuntimeExecutor::beside(&around, manifest.jobs.clone(), settings)?;
-        let executor = executor.phase_limits(manifest.phase_limits.clone()).resuming(self.past.clone());
+        let executor = executor
+            .phase_limits(manifest.phase_limits.clone())
+            .resuming(self.past.clone())
+            .keep_failed(self.engine.options.keep_failed);
         Ok(match &manifest.project {
             Some(project) => {
                 let (state, kept) = (&self.engine.state, manifest.kept.clone());

@@ -16,6 +16,7 @@ mod foresight;
 mod git;
 mod job;
 mod keep;
+mod kept;
 mod manifest;
 mod observer;
 mod places;
@@ -36,6 +37,7 @@ pub use foresight::{ForeseenCache, ForeseenJob, Foresight, Order, Waits, foresee
 pub use git::CloneError;
 pub use job::{MatrixGroup, PreparedJob};
 pub use keep::{JobArtifacts, RunArtifacts, caches};
+pub use kept::{ReenterError, Reentered};
 pub use manifest::ManifestError;
 pub use prepare::{PrepareError, Prepared, RunPlan, find_config, prepare};
 pub use remote::{FetchError, FetchedVariable, VariableSource};

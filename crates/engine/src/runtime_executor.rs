@@ -138,6 +138,8 @@ pub struct RuntimeExecutor {
     secrets_are_gone: bool,
     /// Who goes into the phase at this place of every job.
     visitor: Option<(usize, Arc<dyn Visitor>)>,
+    /// What a job leaves when its last attempt fails stays as it is.
+    keep_failed: bool,
 }
 
 impl RuntimeExecutor {
@@ -170,6 +172,7 @@ impl RuntimeExecutor {
             past: Past::default(),
             secrets_are_gone: false,
             visitor: None,
+            keep_failed: false,
         })
     }
 
@@ -204,6 +207,13 @@ impl RuntimeExecutor {
     #[must_use]
     pub(crate) fn visited(mut self, place: usize, visitor: Arc<dyn Visitor>) -> Self {
         self.visitor = Some((place, visitor));
+        self
+    }
+
+    /// Keeping what jobs leave that fail for good, or not.
+    #[must_use]
+    pub(crate) fn keep_failed(mut self, keep_failed: bool) -> Self {
+        self.keep_failed = keep_failed;
         self
     }
 
@@ -302,7 +312,14 @@ impl RuntimeExecutor {
         if let Some((place, visitor)) = &self.visitor {
             run = run.visitor(*place, Arc::clone(visitor));
         }
+        if self.keep_failed {
+            let (retry, attempt) = (job.retry.clone(), output.attempt());
+            run = run.keep_when(Arc::new(move |ending| !retry.applies(ending, attempt)));
+        }
         let report = run.run().await;
+        if report.phases.iter().any(|phase| phase.kept) {
+            output.diagnostic("its environment is kept");
+        }
         let error = match failed_on_the_host(&report) {
             Some(step) => told(&report.ending, false).map(|error| format!("{step}: {error}")),
             None => told(&report.ending, self.is_contained(compiled)),

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::handover::{self, Heirs, Legacy};
 use crate::job::Slot;
 use crate::keeping::Keeping;
+use crate::kept::KeptStep;
 use crate::observer::Trace;
 use crate::outage::insist;
 use crate::past::StepPast;
@@ -30,6 +32,8 @@ use crate::workflow::{StepReport, WorkflowReport};
 pub(crate) struct Course<'a> {
     shared: Arc<Shared>,
     workflow: &'a Workflow,
+    /// The name of the job that it is a part of.
+    job: String,
     steps: Vec<&'a Step>,
     endings: Vec<Option<Ending>>,
     /// The first ending that fails the workflow.
@@ -46,12 +50,13 @@ pub(crate) struct Course<'a> {
 
 impl<'a> Course<'a> {
     /// A workflow of which nothing has happened yet.
-    pub(crate) fn new(shared: Arc<Shared>, workflow: &'a Workflow) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, workflow: &'a Workflow, job: String) -> Self {
         let steps: Vec<_> = workflow.steps().collect();
         Self {
             endings: vec![None; steps.len()],
             shared,
             workflow,
+            job,
             steps,
             failure: None,
             error: None,
@@ -87,8 +92,9 @@ impl<'a> Course<'a> {
         }
         let legacy = self.hand_over(heirs).await;
         self.record_end(&legacy);
-        let left_behind = self.destroy().await;
-        (self.report(left_behind), legacy)
+        let kept = self.keep_environment();
+        let left_behind = if kept { None } else { self.destroy().await };
+        (WorkflowReport { kept, ..self.report(left_behind) }, legacy)
     }
 
     async fn set_up(&mut self) -> Result<(), Ending> {
@@ -287,6 +293,27 @@ impl<'a> Course<'a> {
         bad.cloned().unwrap_or_else(|| Ending::new(Cause::Success))
     }
 
+    /// Writes down that the environment stays, if it is to. What cannot be written down cannot stay: nobody would find it.
+    fn keep_environment(&self) -> bool {
+        let Shared { task, kept, journal, masker, .. } = &*self.shared;
+        let (Some(step), Some(journal)) = (kept.get(), journal) else { return false };
+        let folder = journal.path().parent().unwrap_or_else(|| Path::new("."));
+        let record = Record::TaskKept { task: task.clone(), job: self.job.clone(), step: step.uuid.clone() };
+        let written = KeptStep::write(folder, task, step, masker)
+            .map_err(|error| error.to_string())
+            .and_then(|()| journal.append(&record).map_err(|error| error.to_string()));
+        match written {
+            Ok(()) => true,
+            Err(error) => {
+                self.shared.notice(None, &format!("the environment cannot be kept: {error}"));
+                if let Err(error) = KeptStep::forget(folder, task) {
+                    tracing::warn!(%task, %error, "what was written of an environment is still there");
+                }
+                false
+            }
+        }
+    }
+
     /// Once on every way out, outside of any scope and under its own deadline.
     async fn destroy(&self) -> Option<String> {
         let Shared { backend, task, .. } = &*self.shared;
@@ -313,7 +340,7 @@ impl<'a> Course<'a> {
             ending: own.unwrap_or_else(|| Ending::new(ending.cause.clone())),
         };
         let steps = self.steps.iter().zip(self.endings).map(report).collect();
-        WorkflowReport { error: self.error, left_behind, steps, ending }
+        WorkflowReport { error: self.error, left_behind, kept: false, steps, ending }
     }
 }
 

@@ -18,6 +18,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::gate::Gate;
 use crate::handover::{Heirs, Legacy, Spool, WorkspaceSource};
 use crate::keeping::{Keeping, WorkspaceKeeper};
+use crate::kept::KeepWhen;
 use crate::limits::{Deadline, Limits};
 use crate::masking;
 use crate::observer::Observer;
@@ -68,6 +69,7 @@ pub struct JobRun {
     in_place: Option<PathBuf>,
     step_files: Option<Arc<dyn StepFiles>>,
     visitor: Option<(usize, Arc<dyn Visitor>)>,
+    keep_when: Option<KeepWhen>,
 }
 
 impl JobRun {
@@ -93,6 +95,7 @@ impl JobRun {
             in_place: None,
             step_files: None,
             visitor: None,
+            keep_when: None,
         }
     }
 
@@ -204,6 +207,14 @@ impl JobRun {
         self
     }
 
+    /// Keeping the environment of the phase that fails the job as `keep_when` says, as it is. What runs whatever happened, runs all the
+    /// same, on a copy of the workspace.
+    #[must_use]
+    pub fn keep_when(mut self, keep_when: KeepWhen) -> Self {
+        self.keep_when = Some(keep_when);
+        self
+    }
+
     /// Runs the phases in order. The first that does not pass stops the rest, but for those that always run; these have a
     /// scope of their own, which the job's cancellation ends only when cleanup is overdue. A job of which a phase cannot run as
     /// it is written does not begin.
@@ -311,7 +322,8 @@ impl JobRun {
         if past.end.is_none() && !past.closed && !past.never_began() {
             return Some(Some(past));
         }
-        let left_behind = if past.closed { None } else { self.clear_away(phase, &past.task).await };
+        let gone_or_kept = past.closed || past.kept;
+        let left_behind = if gone_or_kept { None } else { self.clear_away(phase, &past.task).await };
         let end = match past.end {
             None if past.steps.is_empty() => return Some(None),
             Some(end) => end,
@@ -331,7 +343,8 @@ impl JobRun {
             },
         };
         let steps = phase.workflow.steps().map(step).collect();
-        let report = WorkflowReport { ending: end.ending.clone(), error: end.error, left_behind, steps };
+        let (ending, kept) = (end.ending.clone(), past.kept && !past.closed);
+        let report = WorkflowReport { ending, error: end.error, left_behind, kept, steps };
         course.take_in(report, Legacy::of(end.inheritance));
         None
     }
@@ -432,6 +445,10 @@ impl JobRun {
         }
         if let Some((_, visitor)) = self.visitor.as_ref().filter(|(phase, _)| *phase == course.at) {
             run = run.visitor(Arc::clone(visitor));
+        }
+        // What comes after the failure is not what somebody wants to look at.
+        if let Some(keep_when) = self.keep_when.as_ref().filter(|_| course.ending.is_none()) {
+            run = run.keep_when(Arc::clone(keep_when));
         }
         if let Some(journal) = &self.journal {
             run = run.journal(Arc::clone(journal));

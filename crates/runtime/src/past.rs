@@ -46,6 +46,8 @@ pub(crate) struct TaskPast {
     pub(crate) steps: HashMap<StepUuid, StepPast>,
     pub(crate) end: Option<TaskEnd>,
     pub(crate) closed: bool,
+    /// What it left is there on purpose.
+    pub(crate) kept: bool,
 }
 
 /// How a task ended whose steps had all ended.
@@ -141,7 +143,16 @@ impl AttemptPast {
 
 impl TaskPast {
     fn opened(task: TaskUuid, phase: usize, at: BootTime) -> Self {
-        Self { task, phase, at, delivered: false, steps: HashMap::new(), end: None, closed: false }
+        Self {
+            task,
+            phase,
+            at,
+            delivered: false,
+            steps: HashMap::new(),
+            end: None,
+            closed: false,
+            kept: false,
+        }
     }
 
     fn take_in(&mut self, record: &Record) {
@@ -157,6 +168,7 @@ impl TaskPast {
             Record::TaskEnded { ending, error, inheritance, .. } => {
                 self.end = Some(TaskEnd { ending, error, inheritance });
             }
+            Record::TaskKept { .. } => self.kept = true,
             Record::TaskClosed { .. } => self.closed = true,
             _ => {}
         }
@@ -178,6 +190,7 @@ impl Record {
             | Self::StepStopping { task, .. }
             | Self::StepEnded { task, .. }
             | Self::TaskEnded { task, .. }
+            | Self::TaskKept { task, .. }
             | Self::TaskClosed { task } => Some(task),
             Self::BackendLoaded { .. } | Self::JobEnded { .. } => None,
         }

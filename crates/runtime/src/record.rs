@@ -98,6 +98,15 @@ pub enum Record {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         error: Option<String>,
     },
+    /// The task's environment is kept on purpose as the step left it: whoever cleans up leaves it alone until it is asked for.
+    TaskKept {
+        /// The task.
+        task: TaskUuid,
+        /// The job's name.
+        job: String,
+        /// The step that failed.
+        step: StepUuid,
+    },
     /// Nothing of the task is left.
     TaskClosed {
         /// The task.
@@ -132,9 +141,20 @@ pub struct TaskPlace {
     pub backend: String,
     /// Which engine; none where it could not be told.
     pub engine: Option<String>,
+    /// Set when it is there on purpose.
+    pub kept: Option<KeptTask>,
 }
 
-/// The tasks that were opened and not closed, with where they are: what a dead owner left behind.
+/// What is known of a task that is kept on purpose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptTask {
+    /// The job's name.
+    pub job: String,
+    /// The step that failed.
+    pub step: StepUuid,
+}
+
+/// The tasks that were opened and not closed, with where they are: what a dead owner left behind, or a living one kept.
 #[must_use]
 pub fn open_tasks(records: &[Record]) -> BTreeMap<TaskUuid, TaskPlace> {
     let mut open = BTreeMap::new();
@@ -146,7 +166,12 @@ pub fn open_tasks(records: &[Record]) -> BTreeMap<TaskUuid, TaskPlace> {
             }
             Record::TaskOpened { task, backend, .. } => {
                 let engine = engines.get(backend).cloned().flatten();
-                open.insert(task.clone(), TaskPlace { backend: backend.clone(), engine });
+                open.insert(task.clone(), TaskPlace { backend: backend.clone(), engine, kept: None });
+            }
+            Record::TaskKept { task, job, step } => {
+                if let Some(place) = open.get_mut(task) {
+                    place.kept = Some(KeptTask { job: job.clone(), step: step.clone() });
+                }
             }
             Record::TaskClosed { task } => {
                 open.remove(task);
@@ -193,6 +218,16 @@ mod tests {
     fn a_record_of_an_earlier_version_is_of_a_first_attempt() {
         let old = r#"{"record":"task_opened","task":"t1","backend":"process","job":"build"}"#;
         assert_eq!(serde_json::from_str::<Record>(old).unwrap(), opened("t1"));
+    }
+
+    #[test]
+    fn a_task_is_kept_until_it_is_closed() {
+        let task = TaskUuid::new("t1").unwrap();
+        let step = jobwright_model::StepUuid::new("s1").unwrap();
+        let kept = Record::TaskKept { task: task.clone(), job: "build".into(), step: step.clone() };
+        let open = open_tasks(&[opened("t1"), kept.clone()]);
+        assert_eq!(open[&task].kept, Some(KeptTask { job: "build".into(), step }));
+        assert!(open_tasks(&[opened("t1"), kept, Record::TaskClosed { task }]).is_empty());
     }
 
     #[test]

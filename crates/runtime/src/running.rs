@@ -26,6 +26,12 @@ use crate::visit;
 /// How long a step that was destroyed may take to tell how it ended.
 const LAST_WORD: Duration = Duration::from_secs(2);
 
+/// How a step whose environment is kept is ended, how long it may take for it, and how often it is looked at.
+const SIGTERM: i32 = 15;
+const SIGKILL: i32 = 9;
+const GRACE: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_millis(20);
+
 /// Exit codes above this one are how a shell tells of a signal.
 const SIGNAL_CODES: i32 = 128;
 
@@ -86,6 +92,8 @@ enum Watched {
     TooEarly(StepExit),
     /// It is to be ended, and ends so.
     Stop(Ending),
+    /// It goes on in an environment that is kept.
+    Stays,
     /// It was there for a visit that is over, and ends as that did.
     Left(Ending),
     /// Nobody can say what becomes of it.
@@ -178,9 +186,15 @@ impl Running {
         let shared = Arc::clone(&self.life.shared);
         let watched = tokio::select! {
             biased;
-            cause = shared.scope.cancelled() => Watched::Stop(shared.ended_by(cause)),
+            cause = shared.scope.cancelled() => match shared.ended_by(cause) {
+                ending if shared.keeps(&ending) => Watched::Stays,
+                ending => Watched::Stop(ending),
+            },
             exit = &mut self.watch.exit => Watched::of(exit),
-            () = workflow_over.cancelled() => Watched::Stop(Ending::new(Cause::WorkflowEnded)),
+            () = workflow_over.cancelled() => match shared.kept.get() {
+                Some(_) => Watched::Stays,
+                None => Watched::Stop(Ending::new(Cause::WorkflowEnded)),
+            },
         };
         self.conclude(watched).await.unless(true)
     }
@@ -191,6 +205,7 @@ impl Running {
             Watched::TooEarly(exit) => self.exited(exit, Self::judge_too_early).await,
             Watched::Stop(ending) => self.stop(ending).await,
             Watched::Left(ending) => self.left(ending).await,
+            Watched::Stays => self.stays().await,
             Watched::Lost(error) => self.lost(&error).await,
         }
     }
@@ -205,7 +220,10 @@ impl Running {
         // Whoever finds the step removed must find here how it ended, and its output where it was told.
         self.life.shared.observer.settled().await;
         self.life.record_end(&ending);
-        let destroyed = self.life.destroy().await;
+        let destroyed = match self.is_kept(&ending) {
+            true => Ok(()),
+            false => self.life.destroy().await,
+        };
         if !drained {
             self.end_log().await;
         }
@@ -214,7 +232,11 @@ impl Running {
 
     async fn stop(mut self, mut ending: Ending) -> StepResult {
         self.life.record_stop(&ending);
-        let destroyed = self.life.destroy().await;
+        let destroyed =
+            match self.may_be_kept(&ending) && self.ends_when_told().await && self.is_kept(&ending) {
+                true => Ok(()),
+                false => self.life.destroy().await,
+            };
         if let Ok(Ok(Ok(exit))) = timeout(LAST_WORD, &mut self.watch.exit).await {
             ending = ending.with_exit(&self.masked(exit));
         }
@@ -224,12 +246,55 @@ impl Running {
         self.report(ending, destroyed)
     }
 
+    /// Whether the environment of a step that ended so is one to be kept.
+    fn may_be_kept(&self, ending: &Ending) -> bool {
+        let step = &self.life.step;
+        let fails = !step.runs_in_background() && step.failure_policy() != FailurePolicy::Ignore;
+        fails && self.life.shared.keeps(ending)
+    }
+
+    /// Whether this step's environment is kept because the step ended so: that of the first one that did.
+    fn is_kept(&self, ending: &Ending) -> bool {
+        self.may_be_kept(ending) && self.life.shared.kept.set(Arc::clone(&self.life.step)).is_ok()
+    }
+
+    /// Ends the step's processes and leaves what they worked on: SIGTERM, the grace, SIGKILL. False when that cannot be done or did not
+    /// help.
+    async fn ends_when_told(&mut self) -> bool {
+        let Shared { backend, task, .. } = &*self.life.shared;
+        let Some(control) = backend.control() else { return false };
+        for signal in [SIGTERM, SIGKILL] {
+            // One that has just ended cannot be told, and needs not be.
+            let _ = control.signal(&self.life.step, task, signal).await;
+            let ended = async {
+                while !self.watch.exit.is_finished() {
+                    sleep(LOOK).await
+                }
+            };
+            if timeout(GRACE, ended).await.is_ok() {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Nobody follows it any longer; it is told to have ended with its workflow.
+    async fn stays(mut self) -> StepResult {
+        self.watch.cut.cancel();
+        self.end_log().await;
+        let ending = Ending::new(Cause::WorkflowEnded).because("it goes on in the environment that is kept");
+        let ending = ending.timed(self.started, Timestamp::now());
+        self.life.record_end(&ending);
+        self.report(ending, Ok(()))
+    }
+
     /// How its own process ends says nothing: it only waited.
     async fn left(mut self, ending: Ending) -> StepResult {
         self.watch.cut.cancel();
+        let ending = ending.timed(self.started, Timestamp::now());
+        self.life.record_end(&ending);
         let destroyed = self.life.destroy().await;
         self.end_log().await;
-        let ending = ending.timed(self.started, Timestamp::now());
         self.report(ending, destroyed)
     }
 

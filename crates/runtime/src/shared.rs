@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use jobwright_backend::{Backend, Error};
 use jobwright_journal::{Journal, JournalError};
-use jobwright_model::{Cause, Ending, Readiness, Step, StepUuid, TaskUuid, Timeouts};
+use jobwright_model::{Cause, Ending, Outcome, Readiness, Step, StepUuid, TaskUuid, Timeouts};
 use jobwright_redact::Masker;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::gate::Gate;
 use crate::handover::WorkspaceSource;
+use crate::kept::KeepWhen;
 use crate::limits::{Deadline, Limits};
 use crate::observer::{Observer, Trace};
 use crate::outage::insist;
@@ -52,6 +53,10 @@ pub(crate) struct Shared {
     pub(crate) in_place: Option<PathBuf>,
     /// Goes into each step that is not in the background.
     pub(crate) visitor: Option<Arc<dyn Visitor>>,
+    /// Which failures leave the environment as it is.
+    pub(crate) keep_when: Option<KeepWhen>,
+    /// The step that failed and in whose environment nothing is touched any more.
+    pub(crate) kept: OnceLock<Arc<Step>>,
 }
 
 impl Shared {
@@ -91,6 +96,11 @@ impl Shared {
     /// Whether the workspace is as it was before any step, or not even that.
     pub(crate) fn workspace_is_untouched(&self) -> bool {
         !matches!(self.delivered.get(), Some(Ok(())))
+    }
+
+    /// Whether an environment in which something ended so is kept.
+    pub(crate) fn keeps(&self, ending: &Ending) -> bool {
+        self.keep_when.as_ref().is_some_and(|keeps| ending.outcome == Outcome::Failed && keeps(ending))
     }
 
     pub(crate) fn record(&self, record: &Record) -> Result<(), JournalError> {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use jobwright_backend::Backend;
@@ -20,6 +20,7 @@ use crate::gate::{Conditions, Gate};
 use crate::handover::{Heirs, Legacy, WorkspaceSource};
 use crate::job::Slot;
 use crate::keeping::Keeping;
+use crate::kept::KeepWhen;
 use crate::limits::{Deadline, Limits};
 use crate::masking;
 use crate::observer::Observer;
@@ -51,6 +52,8 @@ pub struct WorkflowReport {
     pub error: Option<String>,
     /// What could not be removed; masked. The task stays open in the journal then.
     pub left_behind: Option<String>,
+    /// The environment is as the step that failed left it, on purpose. The task stays open in the journal, as kept.
+    pub kept: bool,
     /// The steps, in the order of their stages.
     pub steps: Vec<StepReport>,
 }
@@ -65,7 +68,7 @@ impl WorkflowReport {
             ending: ending.clone(),
         };
         let steps = workflow.steps().map(report).collect();
-        Self { ending, error: Some(reason), left_behind: None, steps }
+        Self { ending, error: Some(reason), left_behind: None, kept: false, steps }
     }
 }
 
@@ -94,6 +97,7 @@ pub struct WorkflowRun {
     in_place: Option<PathBuf>,
     step_files: Option<Arc<dyn StepFiles>>,
     visitor: Option<Arc<dyn Visitor>>,
+    keep_when: Option<KeepWhen>,
 }
 
 impl WorkflowRun {
@@ -126,6 +130,7 @@ impl WorkflowRun {
             in_place: None,
             step_files: None,
             visitor: None,
+            keep_when: None,
         }
     }
 
@@ -221,6 +226,13 @@ impl WorkflowRun {
         self
     }
 
+    /// Keeping the environment as it is when a step ends it as `keep_when` says; only with a journal, where that is written down.
+    #[must_use]
+    pub fn keep_when(mut self, keep_when: KeepWhen) -> Self {
+        self.keep_when = Some(keep_when);
+        self
+    }
+
     /// Letting somebody take files out when its steps have ended.
     pub(crate) fn keeping(mut self, keeping: Keeping) -> Self {
         self.keeping = Some(keeping);
@@ -279,7 +291,7 @@ impl WorkflowRun {
         let opened = Record::TaskOpened {
             task: task.clone(),
             backend: self.backend.name().to_owned(),
-            job: self.job,
+            job: self.job.clone(),
             attempt: self.attempt,
             phase: self.phase,
             at: began,
@@ -312,8 +324,10 @@ impl WorkflowRun {
             in_place: self.in_place,
             step_files: self.step_files,
             visitor: self.visitor,
+            keep_when: self.keep_when,
+            kept: OnceLock::new(),
         };
-        let mut course = Course::new(Arc::new(shared), &self.workflow);
+        let mut course = Course::new(Arc::new(shared), &self.workflow, self.job);
         if let Some(past) = self.past {
             course = course.resuming(past.steps);
         }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jobwright_backend::{Backend, BackendRegistry};
 use jobwright_journal::{FormatError, Journal, JournalError, Quarantined, StateDir, quarantine, salvage};
 use jobwright_model::{RunId, TaskUuid, Workflow};
-use jobwright_runtime::{Record, TaskPlace, open_tasks};
+use jobwright_runtime::{KeptStep, Record, TaskPlace, open_tasks};
 
 use crate::args::CleanArgs;
 use crate::backends;
@@ -23,10 +23,17 @@ pub(crate) async fn run(args: CleanArgs, state: &StateDir) -> Result<Exit, Failu
         registry: backends::registry(args.backends, state),
         loaded: BTreeMap::new(),
         dry_run: args.dry_run,
+        kept_too: args.kept || !args.runs.is_empty(),
         removed: 0,
         failed: 0,
     };
-    for run in state.runs()? {
+    let wanted = args.runs.iter().map(|run| super::run_id(run)).collect::<Result<Vec<_>, _>>()?;
+    let all = state.runs()?;
+    if let Some(unknown) = wanted.iter().find(|run| !all.contains(run)) {
+        let text = format!("there is no run {unknown} in this state directory");
+        return Err(Failure::new(Exit::NotFound, text));
+    }
+    for run in if wanted.is_empty() { all } else { wanted } {
         if state.run_is_owned(&run)? {
             left_alone(&run);
             continue;
@@ -60,6 +67,8 @@ struct Broom {
     registry: BackendRegistry,
     loaded: BTreeMap<String, Loaded>,
     dry_run: bool,
+    /// What is there on purpose goes too.
+    kept_too: bool,
     removed: usize,
     failed: usize,
 }
@@ -77,10 +86,21 @@ impl Broom {
             Err(error) if is_damage(&error) => self.renew(run, &path, &error),
             Err(error) => Err(error),
         };
-        let open = match recovered {
+        let mut open = match recovered {
             Ok(records) => open_tasks(&records),
             Err(error) => return self.fail(run, &error.to_string()),
         };
+        if !self.kept_too {
+            open.retain(|_, place| {
+                place.kept.as_ref().is_none_or(|kept| {
+                    sink::say(format_args!(
+                        "{run}: what job {} left is kept on purpose; `jobwright clean {run}` removes it",
+                        kept.job
+                    ));
+                    false
+                })
+            });
+        }
         if open.is_empty() && !clone.exists() {
             return;
         }
@@ -149,7 +169,11 @@ impl Broom {
             }
             Err(error) => Err(error),
         };
-        let closed = destroyed.and_then(|()| {
+        let forgotten = destroyed.and_then(|()| {
+            let folder = journal.path().parent().unwrap_or_else(|| Path::new("."));
+            KeptStep::forget(folder, task).map_err(|error| error.to_string())
+        });
+        let closed = forgotten.and_then(|()| {
             journal.append(&Record::TaskClosed { task: task.clone() }).map_err(|error| error.to_string())
         });
         match closed {

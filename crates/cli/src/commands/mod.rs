@@ -25,6 +25,7 @@ use std::path::{Path, PathBuf};
 
 use jobwright_engine::find_config;
 use jobwright_journal::StateDir;
+use jobwright_model::RunId;
 
 use crate::args::{Cli, Command, ConfigCommand, WorkflowCommand};
 use crate::completion;
@@ -70,6 +71,14 @@ fn static_script(shell: clap_complete::Shell) -> String {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut settings::command(), "jobwright", &mut script);
     String::from_utf8_lossy(&script).into_owned()
+}
+
+/// A run's id as it was typed.
+fn run_id(text: &str) -> Result<RunId, Failure> {
+    let invalid = |error| {
+        Failure::new(Exit::Invalid, format!("{text:?} is no run: {error}; a run's id is shown at its end"))
+    };
+    RunId::new(text).map_err(invalid)
 }
 
 /// The pipeline file that was named, or the one of the project's directory.

@@ -1,20 +1,21 @@
 //! `jobwright run`: a run from its beginning, or on from where its owner died.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jobwright_engine::{Engine, EngineOptions, RunReport, Spec};
 use jobwright_events::RunMode;
-use jobwright_journal::StateDir;
+use jobwright_journal::{Journal, StateDir};
 use jobwright_model::RunId;
-use jobwright_runtime::Scope;
+use jobwright_runtime::{Record, Scope, open_tasks};
 
 use super::detach;
 use crate::args::RunArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::remote::Remote;
+use crate::show::aside;
 use crate::{backends, show, signals};
 
 pub(crate) async fn run(args: RunArgs, state: &StateDir) -> Result<Exit, Failure> {
@@ -50,21 +51,23 @@ async fn begin(
 ) -> Result<Exit, Failure> {
     let spec = spec(&args)?;
     let in_place = args.in_place.then(|| absolute(&args.project)).transpose()?;
+    let keeps = args.keep_failed.then_some(state);
     let engine = engine(args, in_place, state);
-    one(&engine, &spec, id, form, scope).await
+    one(&engine, &spec, id, form, scope, keeps).await
 }
 
-/// One run of `engine` from its beginning, shown to its end. It ends early when `scope` does.
+/// One run of `engine` from its beginning, shown to its end. It ends early when `scope` does. What is kept of it in `keeps` is told.
 pub(super) async fn one(
     engine: &Engine,
     spec: &Spec,
     id: &RunId,
     form: show::Form,
     scope: &Scope,
+    keeps: Option<&StateDir>,
 ) -> Result<Exit, Failure> {
     let run = engine.open(id)?;
     let shown = show::follow(run.reader()?, form);
-    exit_of(run.execute(spec, scope).await, shown).await
+    exit_of(run.execute(spec, scope).await, shown, keeps.map(|state| (state, id))).await
 }
 
 async fn resume(
@@ -74,16 +77,18 @@ async fn resume(
     scope: &Scope,
     state: &StateDir,
 ) -> Result<Exit, Failure> {
+    let keeps = args.keep_failed.then(|| (state, id));
     let engine = engine(args, None, state);
     let run = engine.reopen(id).await?;
     let shown = show::follow(run.run().reader()?, form);
-    exit_of(run.execute(scope).await, shown).await
+    exit_of(run.execute(scope).await, shown, keeps).await
 }
 
 pub(super) fn engine(args: RunArgs, in_place: Option<PathBuf>, state: &StateDir) -> Engine {
     let options = EngineOptions {
         backend: args.backend.filter(|name| !name.is_empty()),
         limit: args.limit,
+        keep_failed: args.keep_failed,
         ..EngineOptions::default()
     };
     let mut settings = args.backends;
@@ -91,11 +96,36 @@ pub(super) fn engine(args: RunArgs, in_place: Option<PathBuf>, state: &StateDir)
     Engine::new(state.clone(), backends::registry(settings, state), options).variables_from(Arc::new(Remote))
 }
 
-async fn exit_of(report: RunReport, shown: show::Shown) -> Result<Exit, Failure> {
+/// The program's exit. A run that keeps what fails is told where.
+async fn exit_of(
+    report: RunReport,
+    shown: show::Shown,
+    keeps: Option<(&StateDir, &RunId)>,
+) -> Result<Exit, Failure> {
     shown.finish().await;
+    if let Some((state, run)) = keeps {
+        tell_what_is_kept(state, run);
+    }
     match report.error {
         Some(error) => Err(error.into()),
         None => Ok(Exit::of(&report.ending)),
+    }
+}
+
+/// How to go into what the run kept, and how to be rid of it.
+fn tell_what_is_kept(state: &StateDir, run: &RunId) {
+    let records = match Journal::<Record>::read(&state.run_dir(run).join("journal")) {
+        Ok(recovered) => recovered.records,
+        Err(error) => return aside::say(format_args!("warning: what was kept cannot be told: {error}")),
+    };
+    let jobs: BTreeSet<String> =
+        open_tasks(&records).into_values().filter_map(|place| Some(place.kept?.job)).collect();
+    for job in &jobs {
+        let quoted = if job.contains(' ') { format!("'{job}'") } else { job.clone() };
+        aside::say(format_args!("kept: {job}; enter it with `jobwright shell --failed {run} {quoted}`"));
+    }
+    if !jobs.is_empty() {
+        aside::say(format_args!("`jobwright clean {run}` removes what is kept"));
     }
 }
 

@@ -119,7 +119,7 @@ impl Watching {
 
     /// One run. What keeps it from running is shown; the next change may put it right.
     async fn one(&self, scope: &Scope) -> Exit {
-        match run::one(&self.engine, &self.spec, &RunId::generate(), self.form, scope).await {
+        match run::one(&self.engine, &self.spec, &RunId::generate(), self.form, scope, None).await {
             Ok(exit) => exit,
             Err(failure) => failure.tell(),
         }

@@ -14,6 +14,7 @@ mod files;
 mod graph;
 mod importing;
 mod json;
+mod keeping;
 mod killed;
 mod leaving;
 mod plain;

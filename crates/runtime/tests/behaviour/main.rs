@@ -13,6 +13,7 @@ mod gates;
 mod jobs;
 mod journal;
 mod keeping;
+mod kept;
 mod lifecycle;
 mod logs;
 mod masking;
