@@ -26,7 +26,8 @@ use crate::remote::{self, VariableSource};
 use crate::report::{RunError, RunReport};
 use crate::runner::Runner;
 use crate::runtime_executor::{
-    Compiled, ExecutorSettings, ProjectFiles, RuntimeExecutor, compile_commands_around, compile_jobs, phase_limits,
+    Compiled, ExecutorSettings, ProjectFiles, RuntimeExecutor, compile_commands_around, compile_jobs,
+    phase_limits,
 };
 use crate::shared_groups::SharedGroups;
 use crate::spec::Spec;

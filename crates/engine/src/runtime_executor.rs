@@ -9,8 +9,8 @@ use jobwright_events::EventLog;
 use jobwright_journal::Journal;
 use jobwright_model::{Cause, Ending, Job, Outcome, RunId, StepUuid, TaskUuid};
 use jobwright_pipeline::{
-    Around, CompileContext, HOST_BACKEND, HostSecrets, PipelineJob, Target, compile,
-    compile_around, visible_variables,
+    Around, CompileContext, HOST_BACKEND, HostSecrets, PipelineJob, Target, compile, compile_around,
+    visible_variables,
 };
 use jobwright_redact::{Built, Masker, Warning};
 use jobwright_runtime::{

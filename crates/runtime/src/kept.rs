@@ -16,6 +16,7 @@ use jobwright_model::{Auth, Ending, Step, StepUuid, TaskUuid, Timeouts};
 use jobwright_redact::Masker;
 use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
 
 use crate::limits::Limits;
 use crate::observer::Observer;
@@ -201,6 +202,10 @@ impl Revisit {
             delivered: OnceCell::new(),
             journal: Some(self.journal),
             secrets_are_gone: false,
+            ready: BTreeMap::new(),
+            given_up: CancellationToken::new(),
+            step_files: None,
+            in_place: None,
             visitor: Some(visitor),
             keep_when: None,
             kept: std::sync::OnceLock::new(),

@@ -11,7 +11,8 @@ use async_trait::async_trait;
 use globset::Glob;
 use jobwright_backend::{
     Availability, Backend, BackendInfo, Capabilities, DiscoveredWorkflow, Error, Holding, Inventory,
-    LogPosition, LogPrecision, LogStream, Progress, Result, StepControl, TarStream, WorkflowDiscoverer, WorkflowResumer,
+    LogPosition, LogPrecision, LogStream, Progress, Result, StepControl, TarStream, WorkflowDiscoverer,
+    WorkflowResumer,
 };
 use jobwright_journal::StateDir;
 use jobwright_model::{OwnerId, Step, StepExit, TaskUuid, Workflow};

@@ -77,7 +77,7 @@ async fn resume(
     scope: &Scope,
     state: &StateDir,
 ) -> Result<Exit, Failure> {
-    let keeps = args.keep_failed.then(|| (state, id));
+    let keeps = args.keep_failed.then_some((state, id));
     let engine = engine(args, None, state);
     let run = engine.reopen(id).await?;
     let shown = show::follow(run.run().reader()?, form);
