@@ -89,11 +89,10 @@ pub(crate) fn watch_detached(scope: &Scope) -> Result<(), Failure> {
         loop {
             tokio::select! {
                 _ = interrupt.recv() => scope.cancel(Cause::ByUser),
-                _ = terminate.recv() => break,
-                _ = hang_up.recv() => break,
+                _ = terminate.recv() => leave().await,
+                _ = hang_up.recv() => leave().await,
             }
         }
-        std::process::exit(Exit::Cancelled.code().into());
     });
     Ok(())
 }

@@ -69,6 +69,16 @@ pub enum RunError {
         /// Why not.
         source: EvaluationError,
     },
+    /// A job asks for what its backend cannot do.
+    #[error("the backend {backend:?} cannot {what} for the job {job:?}")]
+    Unsupported {
+        /// The job.
+        job: String,
+        /// The backend's name.
+        backend: &'static str,
+        /// What it cannot do.
+        what: &'static str,
+    },
     /// The variables of a server cannot be had.
     #[error("the variables of {provider} cannot be fetched: {reason}")]
     Remote {

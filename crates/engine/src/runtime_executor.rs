@@ -107,7 +107,7 @@ pub(crate) fn compile_commands_around(
 ) -> Result<Around, RunError> {
     let context = CompileContext {
         run,
-        target: Target { backend: HOST_BACKEND, images: false },
+        target: Target { backend: HOST_BACKEND, images: false, limits: false },
         environment,
         secrets: &HostSecrets::new(&prepared.plan.project),
         workspace: false,

@@ -91,6 +91,7 @@ impl Claims {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::BootTime;
 
     fn journal(state: &StateDir, run: &RunId, records: &[Record]) -> Journal<Record> {
         let folder = state.create_run_dir(run).unwrap();
@@ -104,7 +105,8 @@ mod tests {
     }
 
     fn opened(name: &str) -> Record {
-        Record::TaskOpened { task: task(name), backend: "process".into(), job: "build".into() }
+        let (backend, job, at) = ("process".to_owned(), "build".to_owned(), BootTime::default());
+        Record::TaskOpened { task: task(name), backend, job, attempt: 1, phase: 0, at }
     }
 
     // covers: woodpecker 84

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
+use jobwright_journal::since_boot;
 use serde::{Deserialize, Serialize};
 
 /// A moment since the machine was started; it means nothing after the next start. Zero is a moment that was not written down.
@@ -15,10 +15,7 @@ impl BootTime {
     /// Now.
     #[must_use]
     pub fn now() -> Self {
-        let now = clock_gettime(ClockId::Boottime);
-        let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
-        let nanoseconds = u64::try_from(now.tv_nsec).unwrap_or_default();
-        Self(seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds))
+        Self(u64::try_from(since_boot().as_nanos()).unwrap_or(u64::MAX))
     }
 
     /// How long ago it was; nothing for one that was not written down, or of another start of the machine that lies ahead.

@@ -45,7 +45,7 @@ async fn after_script_runs_whatever_became_of_the_script_in_docker() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_script_runs_whatever_became_of_the_script_in_podman() {
-    after_script(engines::Engine::podman().await.map(Site::Containers)).await;
+    after_script(crate::engines::Engine::podman().await.map(Site::Containers)).await;
 }
 
 // covers: local-ci 63, 66
@@ -225,7 +225,7 @@ async fn commands_on_the_host_run_around_a_script_in_docker() {
 // covers: local-ci 68, 70
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn commands_on_the_host_run_around_a_script_in_podman() {
-    hooks(engines::Engine::podman().await.map(Site::Containers)).await;
+    hooks(crate::engines::Engine::podman().await.map(Site::Containers)).await;
 }
 
 // covers: local-ci 69

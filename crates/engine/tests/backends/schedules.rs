@@ -5,7 +5,7 @@ use jobwright_events::RunMode;
 use jobwright_model::Cause;
 
 use crate::engines::Engine;
-use crate::keys::Project;
+use crate::project::Project;
 use crate::world::Site;
 
 /// Whoever makes a directory that is there already was not alone where it had to be.
