@@ -18,7 +18,7 @@ mod keeping;
 mod killed;
 mod leaving;
 mod plain;
-mod remote;
+mod provider;
 mod run;
 mod secrets;
 mod selection;

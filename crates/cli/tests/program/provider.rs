@@ -132,3 +132,35 @@ fn commands_around_all_jobs_are_seen_as_they_run_and_a_bootstrap_that_fails_fail
     );
     assert_eq!(bench.leftovers(), [""; 0]);
 }
+
+/// At every record that is written of them: what is around the jobs is gone on with as the jobs are, and nothing of it runs twice.
+#[test]
+fn commands_around_all_jobs_are_gone_on_with_when_the_runs_owner_dies() {
+    for record in ["task_opened", "step_starting", "step_ended", "task_ended", "task_closed"] {
+        for number in 1..=3 {
+            let bench = Bench::new().without_engine();
+            let ran = bench.root().join("ran");
+            let note = |what: &str| format!("echo {what} >> {}", ran.display());
+            bench.file(
+                ".jobwright.yaml",
+                format!(
+                    "stages: [a]\nbootstrap: {{run: [touch made; {}]}}\ncleanup: {{run: [rm made; {}]}}\n\
+                     x: {{stage: a, script: [test -e made, {}]}}\n",
+                    note("bootstrap"),
+                    note("cleanup"),
+                    note("job")
+                ),
+            );
+            let moment = format!("{record}:after:{number}");
+            let mut command = bench.command(&["run"]);
+            command.env("JOBWRIGHT_TEST_KILL_AT", &moment);
+            assert!(bench.end(command).status.code().is_none(), "nothing came to {moment}");
+            let run = bench.runs().pop().unwrap();
+            bench.run(&["run", "--resume", &run]).expect(0);
+            let ran = std::fs::read_to_string(&ran).unwrap();
+            assert_eq!(ran, "bootstrap\njob\ncleanup\n", "{moment}");
+            assert!(!bench.project().join("made").exists(), "{moment}");
+            assert_eq!(bench.leftovers(), [""; 0], "{moment}");
+        }
+    }
+}
