@@ -92,7 +92,8 @@ impl Crew {
         let group = group.cloned();
         let (name, stage) = (job.name.clone(), job.stage.clone());
         self.bus.emit(EventKind::JobStarted { job: name, stage, exec, group: group.clone(), attempt: 1 });
-        let begun = Instant::now();
+        let now = Instant::now();
+        let begun = now.checked_sub(self.executor.ran_before(&job.name)).unwrap_or(now);
         let (outcome, attempts) = match entered {
             Ok((_held, slot)) => self.attempts(job, exec, slot).await,
             Err(error) => (JobOutcome::not_passed(Ending::new(Cause::Workspace), error.to_string()), 1),

@@ -10,7 +10,7 @@ use jobwright_events::{Bus, EventKind, EventLog, EventLogReader, LogOptions, Quo
 use jobwright_journal::{Journal, StateDir, Vault};
 use jobwright_model::{Job, Phase, RunId, Workflow};
 use jobwright_pipeline::PipelineJob;
-use jobwright_runtime::{Backends, Limits, Past, Record, Scope, Visitor, WorkspaceSource};
+use jobwright_runtime::{Backends, BootTime, Limits, Past, Record, Scope, Visitor, WorkspaceSource};
 use jobwright_workspace::{Project, TreeOptions};
 
 use crate::around::{Around, JobsAround};
@@ -343,6 +343,7 @@ impl Run<'_> {
             project: Some(project),
             is_clone: spec.remote.is_some(),
             limit: self.engine.limit(),
+            begun: BootTime::now(),
         };
         Ok((manifest, chosen.all))
     }
@@ -396,6 +397,7 @@ impl Run<'_> {
             project: None,
             is_clone: false,
             limit: self.engine.limit(),
+            begun: BootTime::now(),
         };
         Ok((manifest, backends))
     }

@@ -2,6 +2,7 @@
 //! (`JobExecutor` of the local-ci interface document).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -54,6 +55,11 @@ pub trait JobExecutor: Send + Sync {
     /// Runs `job` and writes all of its output to `output`. Ends early when `scope` does, with whatever it took given back.
     /// Whoever holds a `slot` counts as running: it may be dropped as soon as only cleaning up is left.
     async fn execute(&self, job: &PreparedJob, output: &JobOutput, scope: &Scope, slot: Slot) -> JobOutcome;
+
+    /// How long ago the job of this name was begun by an owner of the run that died; nothing for one that was not.
+    fn ran_before(&self, _job: &str) -> Duration {
+        Duration::ZERO
+    }
 
     /// How far the job of this name came under an owner of the run that died.
     fn begun(&self, _job: &str) -> Begun {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use jobwright_journal::Vault;
 use jobwright_model::{Job, RunId};
-use jobwright_runtime::secrets_of;
+use jobwright_runtime::{BootTime, secrets_of};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -46,6 +46,9 @@ pub(crate) struct Manifest {
     pub(crate) is_clone: bool,
     /// How many jobs run at the same time.
     pub(crate) limit: usize,
+    /// When it was written: the run's beginning, as near as matters.
+    #[serde(default)]
+    pub(crate) begun: BootTime,
 }
 
 /// By the jobs' names and their phases' places.
@@ -242,6 +245,7 @@ mod tests {
             project: None,
             is_clone: false,
             limit: 2,
+            begun: BootTime::default(),
         }
     }
 

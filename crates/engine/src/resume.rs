@@ -169,7 +169,7 @@ impl<'e> Resumption<'e> {
             run.flush().await;
             return report;
         };
-        let runner = run.runner(scope).limit(manifest.limit);
+        let runner = run.runner(scope).limit(manifest.limit).begun(manifest.begun.elapsed());
         runner.start(&manifest.plan);
         run.say("Taken over from a Jobwright that died".to_owned());
         let report = run.go_on(runner, manifest, backends, secrets_are_gone).await;

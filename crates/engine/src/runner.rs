@@ -1,6 +1,7 @@
 //! The second of a run's two steps: schedules the prepared jobs and tells it as events, from `run_started` to `run_finished`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jobwright_events::{Bus, EventKind, RunMode};
 use jobwright_model::{Cause, Ending, Outcome};
@@ -51,6 +52,12 @@ impl Runner {
     #[must_use]
     pub(crate) fn around(mut self, around: Around) -> Self {
         self.around = Some(around);
+        self
+    }
+
+    /// Begun so long ago, by an owner that died.
+    pub(crate) fn begun(mut self, ago: Duration) -> Self {
+        self.begun = self.begun.checked_sub(ago).unwrap_or(self.begun);
         self
     }
 

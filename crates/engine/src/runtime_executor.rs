@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jobwright_backend::{Backend, Error as BackendError};
@@ -264,6 +265,10 @@ impl JobExecutor for RuntimeExecutor {
             tracing::warn!(job = %job.name, %error, "the end of a job was not journaled");
         }
         outcome
+    }
+
+    fn ran_before(&self, job: &str) -> Duration {
+        self.past.attempt_at(job, 1).map_or(Duration::ZERO, |first| first.phase_began(0).elapsed())
     }
 
     fn begun(&self, job: &str) -> Begun {

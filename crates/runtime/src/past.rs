@@ -130,8 +130,9 @@ impl Past {
 }
 
 impl AttemptPast {
-    /// When the first task of `phase`, or of one behind it, was opened.
-    pub(crate) fn phase_began(&self, phase: usize) -> BootTime {
+    /// When the first task of `phase`, from 0, or of one behind it, was opened.
+    #[must_use]
+    pub fn phase_began(&self, phase: usize) -> BootTime {
         self.tasks.iter().find(|task| task.phase >= phase).map(|task| task.at).unwrap_or_default()
     }
 

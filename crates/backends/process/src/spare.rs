@@ -218,7 +218,8 @@ mod tests {
 
     #[test]
     fn what_a_step_changed_is_not_kept() {
-        let changes: [(&str, fn(&Path)); 6] = [
+        type Change = fn(&Path);
+        let changes: [(&str, Change); 6] = [
             ("a file at home", |dir| fs::write(dir.join(HOME).join("x"), "").unwrap()),
             ("a directory in the workspace", |dir| fs::create_dir(dir.join(WORKSPACE).join("d")).unwrap()),
             ("an output", |dir| fs::write(dir.join("s.output"), "").unwrap()),

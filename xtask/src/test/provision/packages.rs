@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use super::super::{processes, suites::find_program};
 
 /// A program and the package that brings it.
-const PROGRAMS: [(&str, &str); 13] = [
+const PROGRAMS: [(&str, &str); 15] = [
     ("dockerd", "docker.io"),
     // From Debian 13 on, the client is a package of its own.
     ("docker", "docker-cli"),
@@ -22,6 +22,8 @@ const PROGRAMS: [(&str, &str); 13] = [
     ("busybox", "busybox-static"),
     ("git", "git"),
     ("python3", "python3"),
+    ("zsh", "zsh"),
+    ("fish", "fish"),
     ("cc", "gcc"),
 ];
 
