@@ -147,7 +147,8 @@ mod tests {
     fn pipeline(jobs: usize) -> (Vec<String>, Vec<PreparedJob>, usize) {
         let stages: Vec<String> = (0..10).map(|stage| format!("s{stage}")).collect();
         let job = |n: usize| {
-            let needs: Vec<usize> = if n.is_multiple_of(2) { Vec::new() } else { (n.saturating_sub(2)..n).collect() };
+            let needs: Vec<usize> =
+                if n.is_multiple_of(2) { Vec::new() } else { (n.saturating_sub(2)..n).collect() };
             PreparedJob {
                 name: format!("j{n}").into(),
                 stage: stages[n * 10 / jobs].as_str().into(),

@@ -37,7 +37,7 @@ impl Vault {
     /// The operating system's; also when the folder is not this user's alone.
     pub fn keep(&self, run: &RunId, values: &[u8]) -> io::Result<()> {
         self.make()?;
-        let path = self.path(run);
+        let path = self.place_of(run);
         let draft = path.with_extension("draft");
         remove_if_there(&draft)?;
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
@@ -50,7 +50,7 @@ impl Vault {
     /// # Errors
     /// The operating system's; also when the folder or the file is not this user's alone.
     pub fn fetch(&self, run: &RunId) -> io::Result<Option<Vec<u8>>> {
-        let mut file = match File::open(self.path(run)) {
+        let mut file = match File::open(self.place_of(run)) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
@@ -66,7 +66,7 @@ impl Vault {
     /// # Errors
     /// The operating system's.
     pub fn forget(&self, run: &RunId) -> io::Result<()> {
-        let path = self.path(run);
+        let path = self.place_of(run);
         remove_if_there(&path.with_extension("draft"))?;
         remove_if_there(&path)?;
         // Other runs may have something in it.
@@ -80,7 +80,9 @@ impl Vault {
         &self.dir
     }
 
-    fn path(&self, run: &RunId) -> PathBuf {
+    /// Where what is kept for `run` lies, or would.
+    #[must_use]
+    pub fn place_of(&self, run: &RunId) -> PathBuf {
         self.dir.join(format!("{run}.secrets"))
     }
 
@@ -135,7 +137,7 @@ mod tests {
         vault.keep(&run(), b"one").unwrap();
         vault.keep(&run(), b"two").unwrap();
         assert_eq!(vault.fetch(&run()).unwrap().as_deref(), Some(&b"two"[..]));
-        for (path, mode) in [(vault.dir().to_owned(), 0o700), (vault.path(&run()), 0o600)] {
+        for (path, mode) in [(vault.dir().to_owned(), 0o700), (vault.place_of(&run()), 0o600)] {
             assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, mode);
         }
         vault.forget(&run()).unwrap();

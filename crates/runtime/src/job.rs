@@ -9,10 +9,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jobwright_backend::Backend;
 use jobwright_journal::Journal;
-use jobwright_model::{Cause, Ending, Job, Phase, Step, TaskUuid, Timeouts};
+use jobwright_model::{Cause, Ending, Job, Phase, Timeouts};
 use jobwright_redact::Masker;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::gate::Gate;
@@ -22,14 +22,17 @@ use crate::kept::KeepWhen;
 use crate::limits::{Deadline, Limits};
 use crate::masking;
 use crate::observer::Observer;
-use crate::outage::insist;
-use crate::past::{AttemptPast, StepPast, TaskEnd, TaskPast};
+use crate::past::{AttemptPast, TaskPast};
 use crate::plan::Plan;
-use crate::record::{Inheritance, Record};
+use crate::record::Record;
 use crate::scope::Scope;
 use crate::step_files::StepFiles;
 use crate::visit::Visitor;
-use crate::workflow::{StepReport, WorkflowReport, WorkflowRun};
+use crate::workflow::{WorkflowReport, WorkflowRun};
+
+mod past;
+
+use past::Due;
 
 /// Loaded backends by their names.
 pub type Backends = BTreeMap<String, Arc<dyn Backend>>;
@@ -275,10 +278,12 @@ impl JobRun {
                 if course.limit.is_none() && course.deadline.is_none() {
                     strike = self.begin_the_jobs_time(place, &mut course);
                 }
-                let past = self.open_past(&phase, past, &mut course).await;
-                if let Some(past) = past {
-                    self.run_phase(phase, past, heirs, slot, &mut course).await;
-                }
+                let past = match self.look_back(&phase, past, &mut course).await {
+                    Due::Nothing => continue,
+                    Due::Anew => None,
+                    Due::GoOn(past) => Some(*past),
+                };
+                self.run_phase(phase, past, heirs, slot, &mut course).await;
             }
         }
         drop(strike);
@@ -308,68 +313,6 @@ impl JobRun {
     fn spool(&self) -> Spool {
         let beside = self.journal.as_ref().and_then(|journal| journal.path().parent());
         beside.map_or_else(|| Spool::Unnamed(std::env::temp_dir()), |dir| Spool::Named(dir.to_owned()))
-    }
-
-    /// What of a phase is still to be gone on with; none when all its steps had ended. One of which nothing was started is cleared away
-    /// and begins as if it had not been.
-    async fn open_past(
-        &self,
-        phase: &Phase,
-        past: Option<TaskPast>,
-        course: &mut JobCourse,
-    ) -> Option<Option<TaskPast>> {
-        let Some(past) = past else { return Some(None) };
-        if past.end.is_none() && !past.closed && !past.never_began() {
-            return Some(Some(past));
-        }
-        let gone_or_kept = past.closed || past.kept;
-        let left_behind = if gone_or_kept { None } else { self.clear_away(phase, &past.task).await };
-        let end = match past.end {
-            None if past.steps.is_empty() => return Some(None),
-            Some(end) => end,
-            // Somebody removed it meanwhile. What may have run is not run again.
-            None => TaskEnd {
-                ending: Ending::new(Cause::StatusUnreadable).because("what its Jobwright left was removed"),
-                error: Some("what its Jobwright left was removed before it was taken over".to_owned()),
-                inheritance: Inheritance::Unchanged,
-            },
-        };
-        let step = |step: &Step| StepReport {
-            uuid: step.uuid.clone(),
-            name: step.name.clone(),
-            ending: match past.steps.get(&step.uuid) {
-                Some(StepPast::Ended(ending)) => ending.clone(),
-                _ => Ending::new(end.ending.cause.clone()),
-            },
-        };
-        let steps = phase.workflow.steps().map(step).collect();
-        let (ending, kept) = (end.ending.clone(), past.kept && !past.closed);
-        let report = WorkflowReport { ending, error: end.error, left_behind, kept, steps };
-        course.take_in(report, Legacy::of(end.inheritance));
-        None
-    }
-
-    /// Removes what a task left whose owner died; says what could not be removed.
-    async fn clear_away(&self, phase: &Phase, task: &TaskUuid) -> Option<String> {
-        let backend = &self.backends[&phase.backend];
-        let destroy = || backend.destroy_workflow(&phase.workflow, task);
-        let cleared = timeout(self.limits.cleanup, insist(&**backend, self.limits.patience, destroy)).await;
-        match cleared.unwrap_or_else(|_| Err(self.limits.cleanup_overdue(&**backend))) {
-            Ok(()) => {
-                let closed = Record::TaskClosed { task: task.clone() };
-                if let Some(Err(error)) = self.journal.as_ref().map(|journal| journal.append(&closed)) {
-                    tracing::warn!(%task, %error, "the end of a task was not journaled");
-                }
-                None
-            }
-            Err(error) => {
-                let masker = self.masker.as_ref();
-                let text = error.to_string();
-                let text = masker.map_or(text.clone(), |masker| masker.mask_str(&text).into_owned());
-                self.observer.notice(None, &format!("not everything could be removed: {text}"));
-                Some(text)
-            }
-        }
     }
 
     async fn run_phase(

@@ -11,6 +11,7 @@ use jobwright_journal::{FormatError, Journal, JournalError, Quarantined, StateDi
 use jobwright_model::{RunId, TaskUuid, Workflow};
 use jobwright_runtime::{KeptStep, Record, TaskPlace, open_tasks};
 
+use super::remains::{self, Remain};
 use crate::args::CleanArgs;
 use crate::backends;
 use crate::commands::strays::{self, Strays};
@@ -76,7 +77,7 @@ struct Broom {
 impl Broom {
     async fn sweep_run(&mut self, state: &StateDir, run: &RunId) {
         let folder = state.run_dir(run);
-        let (path, clone) = (folder.join("journal"), folder.join("clone"));
+        let path = folder.join("journal");
         if !path.exists() {
             return;
         }
@@ -101,11 +102,12 @@ impl Broom {
                 })
             });
         }
-        if open.is_empty() && !clone.exists() {
+        let remains = remains::of(run, state);
+        if open.is_empty() && remains.is_empty() {
             return;
         }
         if self.dry_run {
-            return self.tell(run, &open, &clone);
+            return self.tell(run, &open, &remains);
         }
         // Owning the journal keeps anybody else from adopting the run meanwhile.
         match Journal::<Record>::open(&path) {
@@ -113,7 +115,9 @@ impl Broom {
                 for (task, place) in open {
                     self.sweep_task(run, &task, &place, &journal).await;
                 }
-                self.sweep_clone(run, &clone).await;
+                for remain in remains {
+                    self.sweep_remain(run, &remain).await;
+                }
             }
             Err(JournalError::Owned(_)) => left_alone(run),
             Err(error) => self.fail(run, &error.to_string()),
@@ -131,28 +135,25 @@ impl Broom {
         Ok(records)
     }
 
-    fn tell(&mut self, run: &RunId, open: &BTreeMap<TaskUuid, TaskPlace>, clone: &Path) {
+    fn tell(&mut self, run: &RunId, open: &BTreeMap<TaskUuid, TaskPlace>, remains: &[Remain]) {
         for (task, TaskPlace { backend, .. }) in open {
             sink::say(format_args!("{run}: task {task} on the {backend} backend"));
             self.removed += 1;
         }
-        if clone.exists() {
-            sink::say(format_args!("{run}: the clone of a repository, {}", clone.display()));
+        for Remain { what, path } in remains {
+            sink::say(format_args!("{run}: {what}, {}", path.display()));
             self.removed += 1;
         }
     }
 
-    /// What `--remote` fetched; no other run uses it.
-    async fn sweep_clone(&mut self, run: &RunId, clone: &Path) {
-        if !clone.exists() {
-            return;
-        }
-        match jobwright_workspace::offload::remove_tree(clone).await {
-            Ok(_) => {
-                sink::say(format_args!("{run}: the clone of a repository removed"));
+    /// Files of the run; no other run uses them.
+    async fn sweep_remain(&mut self, run: &RunId, remain: &Remain) {
+        match remain.remove().await {
+            Ok(()) => {
+                sink::say(format_args!("{run}: {} removed", remain.what));
                 self.removed += 1;
             }
-            Err(error) => self.fail(run, &error.to_string()),
+            Err(error) => self.fail(run, &error),
         }
     }
 

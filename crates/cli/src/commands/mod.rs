@@ -13,6 +13,7 @@ mod dry_run;
 mod graph;
 mod import;
 mod ps;
+mod remains;
 mod run;
 mod shell;
 mod strays;

@@ -4,8 +4,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use jobwright_journal::{StateDir, Vault};
 use serde_json::Value;
 
 use crate::killed::some_time;
@@ -287,6 +289,12 @@ fn kill_in_the_middle(bench: &Bench) -> String {
     only_run(bench)
 }
 
+/// Where the values of a run's secrets lie.
+fn secrets_of(bench: &Bench, run: &str) -> PathBuf {
+    let state = StateDir::open(&bench.state()).unwrap();
+    Vault::of(&state).unwrap().place_of(&run.parse().unwrap())
+}
+
 #[track_caller]
 fn secret_is_nowhere(bench: &Bench, run: &str) {
     for entry in fs::read_dir(bench.state().join("runs").join(run)).unwrap().flatten() {
@@ -308,13 +316,22 @@ fn a_secret_is_masked_after_a_run_was_taken_over_too() {
 }
 
 #[test]
+fn who_gives_a_run_up_leaves_no_value_of_its_secrets() {
+    let bench = secretive();
+    let run = kill_in_the_middle(&bench);
+    assert!(secrets_of(&bench, &run).exists());
+    bench.run(&["clean"]).expect(0);
+    assert!(!secrets_of(&bench, &run).exists());
+    assert_eq!(bench.leftovers(), [""; 0]);
+    let ended = resume(&bench, &run).expect(1);
+    assert!(ended.stdout.contains("job was lost"), "what may have run is not run again: {ended:?}");
+}
+
+#[test]
 fn output_is_withheld_when_the_values_of_its_secrets_are_gone() {
     let bench = secretive();
     let run = kill_in_the_middle(&bench);
-    let owner = fs::read_to_string(bench.state().join("owner")).unwrap();
-    let vaults =
-        ["/run", "/dev/shm"].map(|place| format!("{place}/jobwright-{}/{run}.secrets", owner.trim()));
-    assert!(vaults.iter().any(|vault| fs::remove_file(vault).is_ok()), "{vaults:?}");
+    fs::remove_file(secrets_of(&bench, &run)).unwrap();
     let ended = resume(&bench, &run).expect(0);
     assert!(ended.stderr.contains("withheld"), "{ended:?}");
     assert!(!ended.stdout.contains("late") && !ended.stdout.contains(SECRET), "{ended:?}");
