@@ -1,9 +1,9 @@
 //! The runs of the state directory: which are watched, which a dead Jobwright left unfinished, which journals are damaged.
 
 use std::fs;
-use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
+use jobwright_events::EventLogReader;
 use jobwright_journal::{FormatError, JournalError, StateDir, StateDirError};
 use jobwright_model::RunId;
 use jobwright_runtime::Claims;
@@ -11,9 +11,7 @@ use jobwright_runtime::Claims;
 use super::engines::Stock;
 use super::finding::{Finding, Level};
 use super::{attention, count, told};
-
-/// The last event is far shorter.
-const LAST_EVENT: i64 = 64 << 10;
+use crate::commands::{ps, remains};
 
 pub(super) fn look(
     state: &StateDir,
@@ -42,11 +40,11 @@ fn unfinished(state: &StateDir, claims: &Claims, stock: &Stock, run: &RunId, fou
     let folder = state.run_dir(run);
     let open: Vec<_> = claims.open_tasks_of(run).collect();
     let running = open.iter().filter(|(task, _)| stock.runs(task)).count();
-    let ended = has_ended(&folder.join("events.ndjson"));
-    let clone = folder.join("clone").exists();
+    let ended = has_ended(&folder, run);
+    let remains = remains::of(run, state);
     let resume = format!("jobwright run --resume {run}");
     let clean = "jobwright clean".to_owned();
-    if open.is_empty() && !clone {
+    if open.is_empty() && remains.is_empty() {
         if !ended {
             // Nothing has to be done about it, and what was cleaned up looks like this too.
             let what = "its Jobwright was gone before the run was over, and nothing of it is left";
@@ -62,9 +60,7 @@ fn unfinished(state: &StateDir, claims: &Claims, stock: &Stock, run: &RunId, fou
         let tasks = count(open.len(), "task", "tasks");
         parts.push(format!("{tasks} on {} ({running} running)", backends.join(", ")));
     }
-    if clone {
-        parts.push("the clone of a repository".to_owned());
-    }
+    parts.extend(remains.iter().map(|remain| remain.what.to_owned()));
     let what = format!("its Jobwright is gone and left {}", parts.join(" and "));
     let right = if ended { vec![clean] } else { vec![resume, clean] };
     found.push(attention(run.as_str(), what, &right));
@@ -88,22 +84,9 @@ fn put_aside(folder: &Path) -> Vec<String> {
     names.filter(|name| name.starts_with("journal.damaged")).collect()
 }
 
-/// Whether the run's last event was written. A run that never began has no event at all, and needs nothing.
-fn has_ended(events: &Path) -> bool {
-    let tail = || -> std::io::Result<Vec<u8>> {
-        let mut file = fs::File::open(events)?;
-        let length = file.metadata()?.len();
-        file.seek(SeekFrom::End(-LAST_EVENT.min(i64::try_from(length).unwrap_or(LAST_EVENT))))?;
-        let mut tail = Vec::new();
-        file.read_to_end(&mut tail)?;
-        Ok(tail)
-    };
-    let tail = match tail() {
-        Ok(tail) => tail,
-        Err(error) => return error.kind() == std::io::ErrorKind::NotFound,
-    };
-    let last = tail.split(|byte| *byte == b'\n').rfind(|line| !line.is_empty());
-    let Some(last) = last else { return true };
-    let event = serde_json::from_slice::<serde_json::Value>(last).ok();
-    event.is_some_and(|event| event["type"] == "run_finished")
+/// Whether the run came to its end. One that never began has no event at all, and needs nothing.
+fn has_ended(folder: &Path, run: &RunId) -> bool {
+    let never_began =
+        EventLogReader::open(folder, run).and_then(|reader| reader.first()).ok().flatten().is_none();
+    never_began || ps::has_ended(folder, run)
 }
