@@ -87,6 +87,14 @@ impl Exit {
     }
 }
 
+impl Exit {
+    /// The same where somebody else asked for the end (`jobwright cancel`), and not whoever sits before this program.
+    #[must_use]
+    pub(crate) fn by_request(self) -> Self {
+        if self == Self::Interrupted { Self::Cancelled } else { self }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit.code())

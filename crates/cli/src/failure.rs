@@ -92,7 +92,9 @@ impl From<ResumeError> for Failure {
         match error {
             ResumeError::Run(error) => error.into(),
             ResumeError::Unknown(_) => Self::new(Exit::NotFound, error),
-            ResumeError::Ended(_) | ResumeError::Owned(_) => Self::new(Exit::Invalid, error),
+            ResumeError::Ended(_) | ResumeError::Owned(_) | ResumeError::Unwritten(_) => {
+                Self::new(Exit::Invalid, error)
+            }
             _ => Self::new(Exit::Unavailable, error),
         }
     }

@@ -183,6 +183,7 @@ impl Run<'_> {
 
     /// Takes back what only a run that goes on needs, and has all events written.
     pub(crate) async fn over_and_out(&self) {
+        self.remove_handovers();
         let clone = self.clone_dir();
         if clone.exists() {
             remove_clone(&clone).await;
@@ -191,6 +192,15 @@ impl Run<'_> {
             tracing::warn!(run = %self.id, %error, "the values of the run's secrets could not be removed");
         }
         self.flush().await;
+    }
+
+    /// Workspaces between two phases go with their jobs; an owner that died may have left some.
+    fn remove_handovers(&self) {
+        for path in jobwright_runtime::handovers_in(&self.folder) {
+            if let Err(error) = std::fs::remove_file(&path) {
+                tracing::warn!(%error, "cannot remove {}", path.display());
+            }
+        }
     }
 
     fn clone_dir(&self) -> PathBuf {
@@ -203,9 +213,14 @@ impl Run<'_> {
         let runner = self.runner(scope);
         let prepared = prepare(spec, &self.clone_dir(), scope).await;
         let report = match prepared.and_then(enter::single) {
-            Ok(prepared) => {
+            Ok(mut prepared) => {
                 runner.start(&prepared.plan);
-                match self.visited_executor(prepared, spec, visitor).await {
+                let fetched = self.fetch(&mut prepared, scope).await;
+                let executor = match fetched {
+                    Ok(()) => self.visited_executor(prepared, spec, visitor).await,
+                    Err(error) => Err(error),
+                };
+                match executor {
                     Ok((plan, executor)) => {
                         executor.warnings().iter().for_each(|warning| self.say(warning.to_string()));
                         runner.run(&plan, Arc::new(executor)).await
@@ -288,9 +303,15 @@ impl Run<'_> {
 
     /// Fetches what the run needs of elsewhere, then decides which jobs run.
     async fn decide(&self, prepared: &mut Prepared, spec: &Spec, scope: &Scope) -> Result<(), RunError> {
+        self.fetch(prepared, scope).await?;
+        conditions::decide(prepared, spec, &self.id).await
+    }
+
+    /// Fetches the variables of a remote provider, where the file names one.
+    async fn fetch(&self, prepared: &mut Prepared, scope: &Scope) -> Result<(), RunError> {
         let notes = remote::fetch(prepared, self.engine.variables.as_deref(), scope).await?;
         notes.into_iter().for_each(|note| self.say(note));
-        conditions::decide(prepared, spec, &self.id).await
+        Ok(())
     }
 
     /// The limits of groups that the run shares with others.
@@ -343,6 +364,7 @@ impl Run<'_> {
             project: Some(project),
             is_clone: spec.remote.is_some(),
             limit: self.engine.limit(),
+            keep_failed: self.engine.options.keep_failed,
             begun: BootTime::now(),
         };
         Ok((manifest, chosen.all))
@@ -363,7 +385,7 @@ impl Run<'_> {
         let executor = executor
             .phase_limits(manifest.phase_limits.clone())
             .resuming(self.past.clone())
-            .keep_failed(self.engine.options.keep_failed);
+            .keep_failed(manifest.keep_failed || self.engine.options.keep_failed);
         Ok(match &manifest.project {
             Some(project) => {
                 let (state, kept) = (&self.engine.state, manifest.kept.clone());
@@ -397,6 +419,7 @@ impl Run<'_> {
             project: None,
             is_clone: false,
             limit: self.engine.limit(),
+            keep_failed: self.engine.options.keep_failed,
             begun: BootTime::now(),
         };
         Ok((manifest, backends))

@@ -42,7 +42,7 @@ pub use manifest::ManifestError;
 pub use prepare::{PrepareError, Prepared, RunPlan, find_config, prepare};
 pub use remote::{FetchError, FetchedVariable, VariableSource};
 pub use report::{JobReport, RunError, RunReport};
-pub use resume::{ResumeError, Resumption, ask_to_cancel, is_asked_to_cancel, is_prepared};
+pub use resume::{ResumeError, Resumption, ask_to_cancel, give_up, is_asked_to_cancel, is_prepared};
 pub use runner::Runner;
 pub use runtime_executor::{ExecutorSettings, RuntimeExecutor};
 pub use shared_groups::{SharedGroups, SharedGroupsError};

@@ -46,6 +46,9 @@ pub(crate) struct Manifest {
     pub(crate) is_clone: bool,
     /// How many jobs run at the same time.
     pub(crate) limit: usize,
+    /// The environments of jobs that fail stay as they are.
+    #[serde(default)]
+    pub(crate) keep_failed: bool,
     /// When it was written: the run's beginning, as near as matters.
     #[serde(default)]
     pub(crate) begun: BootTime,
@@ -245,6 +248,7 @@ mod tests {
             project: None,
             is_clone: false,
             limit: 2,
+            keep_failed: false,
             begun: BootTime::default(),
         }
     }

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use jobwright_events::{Bus, EventLog, LogOptions};
-use jobwright_journal::Journal;
-use jobwright_model::{Cause, RunId};
+use jobwright_events::{Bus, EventKind, EventLog, LogOptions};
+use jobwright_journal::{Journal, StateDir};
+use jobwright_model::{Cause, Ending, RunId};
 use jobwright_runtime::{Backends, Past, Record, Scope};
 
 use crate::engine::{Engine, Run};
@@ -32,6 +33,12 @@ pub enum ResumeError {
     /// Its owner lives.
     #[error("run {0} is running: its owner lives; `jobwright attach {0}` shows it")]
     Owned(RunId),
+    /// What it is was not written down, or was removed: only what it left is known.
+    #[error(
+        "run {0} cannot be resumed: what it is is not written down, as of one that `jobwright shell` made; `jobwright clean` removes \
+         what it left"
+    )]
+    Unwritten(RunId),
     /// It was begun on another engine than the one that is reached now.
     #[error(
         "run {run} was begun on another engine than the {backend} backend finds here; resume it with the address that it was \
@@ -78,6 +85,25 @@ pub fn is_prepared(folder: &Path) -> bool {
     folder.join(crate::manifest::FILE).exists()
 }
 
+/// Writes the last event of the run `id`, which nobody will go on with; true if it had none. Whoever calls it owns the run's journal.
+///
+/// # Errors
+/// [`RunError::EventLog`].
+pub fn give_up(state: &StateDir, id: &RunId) -> Result<bool, RunError> {
+    const WHY: &str = "given up: what it left was removed";
+    let log = EventLog::open(&state.run_dir(id), id, LogOptions::default())?;
+    let recovered = log.recovered();
+    if recovered.finished || recovered.last_seq == 0 {
+        return Ok(false);
+    }
+    let bus = Bus::resume(id.clone(), recovered.last_seq, recovered.last_time);
+    bus.attach("event log", log.sink());
+    let ending = Ending::new(Cause::ByUser).because(WHY);
+    bus.emit(EventKind::RunFinished { duration: Duration::ZERO, error: Some(WHY.to_owned()), ending });
+    log.close()?;
+    Ok(true)
+}
+
 impl Engine {
     /// Takes the ownership of the run `id`, whose owner died, and loads the backends that it was on. Its events go on where they stopped.
     ///
@@ -97,6 +123,10 @@ impl Engine {
         let log = EventLog::open(&folder, id, LogOptions::default()).map_err(RunError::from)?;
         if log.recovered().finished {
             return Err(ResumeError::Ended(id.clone()));
+        }
+        let has_tasks = recovered.records.iter().any(|record| matches!(record, Record::TaskOpened { .. }));
+        if found.is_none() && has_tasks {
+            return Err(ResumeError::Unwritten(id.clone()));
         }
         let manifests = found.iter().map(|found| &found.manifest);
         let jobs = manifests.flat_map(|manifest| manifest.jobs.iter().chain(manifest.around.jobs()));

@@ -104,6 +104,17 @@ impl Drop for Spooled {
     }
 }
 
+/// What a name of a handed-over workspace begins with.
+const PREFIX: &str = "handover-";
+
+/// The workspaces in `folder` that are between two phases, or were when their owner died.
+#[must_use]
+pub fn handovers_in(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let ours = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX));
+    ours.map(|entry| entry.path()).collect()
+}
+
 /// A workspace in which there is nothing.
 struct Nothing;
 
@@ -140,7 +151,7 @@ impl Spool {
                 Ok(Spooled { file, path: None })
             }
             Self::Named(dir) => {
-                let path = dir.join(format!("handover-{task}.tar"));
+                let path = dir.join(format!("{PREFIX}{task}.tar"));
                 // What an owner that died over it left is of no use.
                 match std::fs::remove_file(&path) {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

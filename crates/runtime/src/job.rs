@@ -436,7 +436,8 @@ impl JobCourse {
     fn take_in(&mut self, report: WorkflowReport, legacy: Legacy) {
         match legacy {
             Legacy::Unchanged => {}
-            Legacy::Taken(files, _) => self.files = Some(files),
+            // What was there before it, and may be gone by now, is of no more use.
+            Legacy::Taken(files, _) => (self.files, self.lost) = (Some(files), None),
             Legacy::Lost(reason) => self.lost = Some(reason),
         }
         if self.ending.is_none() && !report.ending.succeeded() {

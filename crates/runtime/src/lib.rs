@@ -42,7 +42,7 @@ mod workflow;
 pub use claims::{Claim, Claims};
 pub use clock::BootTime;
 pub use gate::{Conditions, Gate, Situation, Verdict};
-pub use handover::WorkspaceSource;
+pub use handover::{WorkspaceSource, handovers_in};
 pub use job::{Backends, JobReport, JobRun, Slot};
 pub use keeping::WorkspaceKeeper;
 pub use kept::{KeepWhen, KeptError, KeptStep, Revisit};

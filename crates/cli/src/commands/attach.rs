@@ -19,7 +19,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 pub(crate) async fn run(args: AttachArgs, state: &StateDir) -> Result<Exit, Failure> {
     let form = show::Form::choose(args.json);
     match follow(&args.run, form, state).await? {
-        Some(ending) => Ok(Exit::of(&ending)),
+        Some(ending) => Ok(Exit::of(&ending).by_request()),
         None => Err(Failure::new(
             Exit::Unavailable,
             format!("the owner of run {0} has died; `jobwright run --resume {0}` goes on with it", args.run),

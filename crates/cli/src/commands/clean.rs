@@ -7,10 +7,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jobwright_backend::{Backend, BackendRegistry};
+use jobwright_engine::give_up;
 use jobwright_journal::{FormatError, Journal, JournalError, Quarantined, StateDir, quarantine, salvage};
 use jobwright_model::{RunId, TaskUuid, Workflow};
 use jobwright_runtime::{KeptStep, Record, TaskPlace, open_tasks};
 
+use super::ps;
 use super::remains::{self, Remain};
 use crate::args::CleanArgs;
 use crate::backends;
@@ -91,6 +93,7 @@ impl Broom {
             Ok(records) => open_tasks(&records),
             Err(error) => return self.fail(run, &error.to_string()),
         };
+        let all = open.len();
         if !self.kept_too {
             open.retain(|_, place| {
                 place.kept.as_ref().is_none_or(|kept| {
@@ -102,8 +105,10 @@ impl Broom {
                 })
             });
         }
+        let keeps_some = open.len() < all;
         let remains = remains::of(run, state);
-        if open.is_empty() && remains.is_empty() {
+        let is_over = keeps_some || ps::has_ended(&folder, run);
+        if open.is_empty() && remains.is_empty() && is_over {
             return;
         }
         if self.dry_run {
@@ -112,11 +117,15 @@ impl Broom {
         // Owning the journal keeps anybody else from adopting the run meanwhile.
         match Journal::<Record>::open(&path) {
             Ok((journal, _)) => {
+                let failed_before = self.failed;
                 for (task, place) in open {
                     self.sweep_task(run, &task, &place, &journal).await;
                 }
                 for remain in remains {
                     self.sweep_remain(run, &remain).await;
+                }
+                if !is_over && self.failed == failed_before {
+                    self.give_up(state, run);
                 }
             }
             Err(JournalError::Owned(_)) => left_alone(run),
@@ -143,6 +152,15 @@ impl Broom {
         for Remain { what, path } in remains {
             sink::say(format_args!("{run}: {what}, {}", path.display()));
             self.removed += 1;
+        }
+    }
+
+    /// A run of which nothing is left has ended.
+    fn give_up(&mut self, state: &StateDir, run: &RunId) {
+        match give_up(state, run) {
+            Ok(true) => sink::say(format_args!("{run}: given up")),
+            Ok(false) => {}
+            Err(error) => self.fail(run, &error.to_string()),
         }
     }
 

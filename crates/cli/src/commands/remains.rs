@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use jobwright_journal::{StateDir, Vault};
 use jobwright_model::RunId;
+use jobwright_runtime::handovers_in;
 
 /// A thing that nobody needs once the run is given up.
 pub(super) struct Remain {
@@ -22,11 +23,8 @@ pub(super) fn of(run: &RunId, state: &StateDir) -> Vec<Remain> {
     if clone.exists() {
         remains.push(Remain { what: "the clone of a repository", path: clone });
     }
-    let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
-    let handed_over = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("handover-"));
-    remains.extend(
-        handed_over.map(|entry| Remain { what: "a workspace between two phases", path: entry.path() }),
-    );
+    let handed_over = handovers_in(&folder).into_iter();
+    remains.extend(handed_over.map(|path| Remain { what: "a workspace between two phases", path }));
     let secrets = Vault::of(state).map(|vault| vault.place_of(run)).filter(|path| path.exists());
     remains.extend(secrets.map(|path| Remain { what: "the values of its secrets", path }));
     remains

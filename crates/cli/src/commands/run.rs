@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use jobwright_engine::{Engine, EngineOptions, RunReport, Spec};
+use jobwright_engine::{Engine, EngineOptions, RunReport, Spec, is_asked_to_cancel};
 use jobwright_events::RunMode;
 use jobwright_journal::{Journal, StateDir};
 use jobwright_model::RunId;
@@ -67,7 +67,8 @@ pub(super) async fn one(
 ) -> Result<Exit, Failure> {
     let run = engine.open(id)?;
     let shown = show::follow(run.reader()?, form);
-    exit_of(run.execute(spec, scope).await, shown, keeps.map(|state| (state, id))).await
+    let folder = run.folder().to_owned();
+    exit_of(run.execute(spec, scope).await, &folder, shown, keeps.map(|state| (state, id))).await
 }
 
 async fn resume(
@@ -81,7 +82,8 @@ async fn resume(
     let engine = engine(args, None, state);
     let run = engine.reopen(id).await?;
     let shown = show::follow(run.run().reader()?, form);
-    exit_of(run.execute(scope).await, shown, keeps).await
+    let folder = run.run().folder().to_owned();
+    exit_of(run.execute(scope).await, &folder, shown, keeps).await
 }
 
 pub(super) fn engine(args: RunArgs, in_place: Option<PathBuf>, state: &StateDir) -> Engine {
@@ -99,6 +101,7 @@ pub(super) fn engine(args: RunArgs, in_place: Option<PathBuf>, state: &StateDir)
 /// The program's exit. A run that keeps what fails is told where.
 async fn exit_of(
     report: RunReport,
+    folder: &Path,
     shown: show::Shown,
     keeps: Option<(&StateDir, &RunId)>,
 ) -> Result<Exit, Failure> {
@@ -108,6 +111,7 @@ async fn exit_of(
     }
     match report.error {
         Some(error) => Err(error.into()),
+        None if is_asked_to_cancel(folder) => Ok(Exit::of(&report.ending).by_request()),
         None => Ok(Exit::of(&report.ending)),
     }
 }

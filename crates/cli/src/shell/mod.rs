@@ -48,6 +48,9 @@ impl Drop for Inside {
     }
 }
 
+/// What a program gets that writes where nobody reads.
+const SIGPIPE: i32 = 13;
+
 /// What is to run in the environment.
 pub(crate) struct Shell {
     /// Empty: the shell that reads the job's own script.
@@ -95,10 +98,17 @@ impl Shell {
         let mut hung_up = AbortOnDropHandle::new(tokio::spawn(traffic::into(stdin)));
         let mut resized = signal(SignalKind::window_change())
             .map_err(|error| failed(&format!("the terminal's size cannot be followed: {error}")))?;
-        let mut listens = true;
+        let (mut listens, mut speaks) = (true, true);
         let exit = loop {
             tokio::select! {
                 exit = session.wait() => break exit,
+                written = &mut out, if speaks => {
+                    speaks = false;
+                    // Nobody reads what we write: the program ends as if it had written there itself.
+                    if matches!(written, Ok(Err(_))) {
+                        break Ok(StepExit::new(ExitStatus::Signal(SIGPIPE)));
+                    }
+                }
                 _ = resized.recv(), if self.on_terminal => {
                     if let Some(size) = terminal::size() {
                         // One that has just ended cannot be resized, and needs not be.
@@ -114,8 +124,10 @@ impl Shell {
             }
         };
         ended.cancel();
-        // An error means that nobody reads what we write.
-        let _ = (&mut out).await;
+        if speaks {
+            // An error means that nobody reads what we write.
+            let _ = (&mut out).await;
+        }
         exit.map_err(|error| Ending::new(error.cause()).because(error.to_string()))
     }
 }

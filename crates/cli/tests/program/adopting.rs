@@ -221,7 +221,7 @@ fn a_cancel_that_comes_while_nobody_owns_the_run_is_honoured_before_anything_is_
     let run = only_run(&bench);
     let said = bench.run(&["cancel", &run]).expect(0);
     assert!(said.stdout.contains("it is cancelled when it is taken over"), "{said:?}");
-    let ended = resume(&bench, &run).expect(130);
+    let ended = resume(&bench, &run).expect(8);
     assert!(!ended.stdout.contains("▶ second"), "{ended:?}");
     assert_eq!(bench.leftovers(), [""; 0]);
     let (jobs, of_run) = told(&bench, &run);
@@ -241,7 +241,7 @@ fn a_detached_run_is_shown_listed_and_cancelled_by_others() {
     assert!(refused.stderr.contains("its owner lives"), "{refused:?}");
     let cancelled = bench.run(&["cancel", &run]).expect(0);
     assert!(cancelled.stdout.contains("cancelled"), "{cancelled:?}");
-    attached.end().expect(130);
+    attached.end().expect(8);
     assert_eq!(bench.run(&["ps"]).expect(0).stdout, "no run is going on\n");
     assert!(bench.run(&["ps", "--all"]).expect(0).stdout.contains("cancelled"));
     assert_eq!(bench.leftovers(), [""; 0]);
@@ -265,6 +265,41 @@ fn what_nobody_knows_is_not_found() {
     let said = bench.run(&["run", "--resume", "20261120T134644Z-c0764b"]).expect(4);
     assert!(said.stderr.contains("jobwright ps --all"), "{said:?}");
     bench.run(&["run", "--resume", "yesterday"]).expect(2);
+}
+
+// The workspace goes from hand to hand: commands on the host, the script, commands after it, commands on the host again.
+#[test]
+fn a_job_of_many_phases_is_gone_on_with_in_each_of_them() {
+    const FILE: &str = "stages: [a]\njob: {stage: a, job_bootstrap: {run: [echo boot > boot, sleep 0.4]}, script: [cat boot, echo script > script, sleep 0.4], after_script: [cat script, sleep 0.4], job_cleanup: {run: [cat boot script, sleep 0.4]}}\n";
+    for moment in
+        ["task_opened", "files_delivered", "step_starting", "step_ended", "task_ended", "task_closed"]
+    {
+        for number in 1..=4 {
+            let bench = Bench::with(FILE).without_engine();
+            let moment = format!("{moment}:after:{number}");
+            let mut command = bench.command(&["run"]);
+            command.env("JOBWRIGHT_TEST_KILL_AT", &moment);
+            assert_eq!(bench.end(command).status.code(), None, "nothing came to {moment}");
+            let run = only_run(&bench);
+            resume(&bench, &run).expect(0);
+            let (jobs, of_run) = told(&bench, &run);
+            assert_eq!((of_run, jobs["job"].finished), ([1, 1], 1), "{moment}");
+            assert_eq!(bench.leftovers(), [""; 0], "{moment}");
+        }
+    }
+}
+
+#[test]
+fn what_is_to_be_kept_of_failed_jobs_is_kept_by_who_takes_over_too() {
+    let bench = Bench::with("stages: [a]\njob: {stage: a, script: ['sleep 0.5; exit 1']}\n").without_engine();
+    let mut command = bench.command(&["run", "--keep-failed"]);
+    command.env("JOBWRIGHT_TEST_KILL_AT", "step_starting:after:1");
+    assert_eq!(bench.end(command).status.code(), None);
+    let run = only_run(&bench);
+    let ended = resume(&bench, &run).expect(1);
+    assert!(ended.stderr.contains("kept") || ended.stdout.contains("kept"), "{ended:?}");
+    bench.run(&["clean", &run]).expect(0);
+    assert_eq!(bench.leftovers(), [""; 0]);
 }
 
 /// A secret that a run was started with.
@@ -323,8 +358,8 @@ fn who_gives_a_run_up_leaves_no_value_of_its_secrets() {
     bench.run(&["clean"]).expect(0);
     assert!(!secrets_of(&bench, &run).exists());
     assert_eq!(bench.leftovers(), [""; 0]);
-    let ended = resume(&bench, &run).expect(1);
-    assert!(ended.stdout.contains("job was lost"), "what may have run is not run again: {ended:?}");
+    let ended = resume(&bench, &run).expect(2);
+    assert!(ended.stderr.contains("has ended"), "what may have run is not run again: {ended:?}");
 }
 
 #[test]

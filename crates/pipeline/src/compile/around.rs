@@ -39,6 +39,8 @@ pub fn compile_around(pipeline: &Pipeline, context: &CompileContext<'_>) -> Resu
             let name = format!("{name} {}", at + 1);
             let mut step = steps::on_the_host(&environment, &labels, &name, (context.step_uuid)(), command);
             step.failure = always.then_some(FailurePolicy::Ignore);
+            // One that cannot even be started is a failure that no policy covers.
+            step.on_failure = always;
             step
         };
         let steps = commands.run.iter().enumerate().map(step);

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use jobwright_engine::is_prepared;
 use jobwright_events::EventLogReader;
 use jobwright_journal::{FormatError, JournalError, StateDir, StateDirError};
 use jobwright_model::RunId;
@@ -38,7 +39,14 @@ pub(super) fn look(
 /// What a dead owner left of the run.
 fn unfinished(state: &StateDir, claims: &Claims, stock: &Stock, run: &RunId, found: &mut Vec<Finding>) {
     let folder = state.run_dir(run);
-    let open: Vec<_> = claims.open_tasks_of(run).collect();
+    let (kept, open): (Vec<_>, Vec<_>) =
+        claims.open_tasks_of(run).partition(|(_, place)| place.kept.is_some());
+    if !kept.is_empty() {
+        let what =
+            format!("{} of failed jobs kept on purpose", count(kept.len(), "environment", "environments"));
+        let right = vec![format!("jobwright shell --failed {run}"), format!("jobwright clean {run}")];
+        found.push(Finding { right, ..told(Level::Note, run.as_str(), what) });
+    }
     let running = open.iter().filter(|(task, _)| stock.runs(task)).count();
     let ended = has_ended(&folder, run);
     let remains = remains::of(run, state);
@@ -62,7 +70,7 @@ fn unfinished(state: &StateDir, claims: &Claims, stock: &Stock, run: &RunId, fou
     }
     parts.extend(remains.iter().map(|remain| remain.what.to_owned()));
     let what = format!("its Jobwright is gone and left {}", parts.join(" and "));
-    let right = if ended { vec![clean] } else { vec![resume, clean] };
+    let right = if ended || !is_prepared(&folder) { vec![clean] } else { vec![resume, clean] };
     found.push(attention(run.as_str(), what, &right));
 }
 
