@@ -4,10 +4,11 @@
 use std::collections::VecDeque;
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::event::Event;
+use crate::event::{Event, EventKind};
 
 /// What an event costs beside its payload: the allocation, the names, the queue's slot. An estimate.
 const OVERHEAD: usize = 256;
@@ -31,6 +32,10 @@ struct State {
     items: VecDeque<Item>,
     bytes: usize,
     closed: bool,
+    /// The consumer lets events gather, and is woken only for what is urgent.
+    gathers: bool,
+    /// Somebody waits for what is in the queue.
+    urgent: bool,
 }
 
 /// See the module. An event that is larger than the whole bound is taken when the queue is empty.
@@ -53,6 +58,9 @@ impl Queue {
         let cost = cost(&event);
         let mut state = self.lock();
         while !state.closed && !self.fits(&state, cost) {
+            if !mem::replace(&mut state.urgent, true) {
+                self.filled.notify_one();
+            }
             state = self.emptied.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         self.add(state, Item::Event(event), cost)
@@ -88,11 +96,23 @@ impl Queue {
             state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.bytes = 0;
+        state.urgent = false;
         let items = mem::take(&mut state.items);
         drop(state);
         self.emptied.notify_all();
         self.room.notify_waiters();
         Some(items)
+    }
+
+    /// Lets events gather for `longest` at most, so that many small ones wake the consumer once. Less when somebody waits for them: for
+    /// a barrier, for room, or for the end of the run.
+    pub(crate) fn gather(&self, longest: Duration) {
+        let mut state = self.lock();
+        state.gathers = true;
+        let unhurried = |state: &mut State| !state.urgent && !state.closed;
+        let waited = self.filled.wait_timeout_while(state, longest, unhurried);
+        state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        state.gathers = false;
     }
 
     /// Takes nothing more; what is there can still be taken.
@@ -130,14 +150,27 @@ impl Queue {
             return false;
         }
         state.bytes += cost;
+        state.urgent |= is_urgent(&item) || state.bytes >= self.limit / 2;
         state.items.push_back(item);
+        let wakes = !state.gathers || state.urgent;
         drop(state);
-        self.filled.notify_one();
+        if wakes {
+            self.filled.notify_one();
+        }
         true
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether somebody waits for the consumer to come to this.
+fn is_urgent(item: &Item) -> bool {
+    match item {
+        Item::Event(event) => matches!(event.kind, EventKind::RunFinished { .. }),
+        Item::Barrier(_) => true,
+        Item::Missed(_) => false,
     }
 }
 
@@ -188,6 +221,30 @@ mod tests {
             }
             assert_eq!(all, (1..=1000).collect::<Vec<_>>());
         });
+    }
+
+    #[test]
+    fn events_gather_until_somebody_waits() {
+        const LONG: Duration = Duration::from_secs(3600);
+        let urgent: [(&str, fn(&Queue)); 3] = [
+            ("a barrier", |queue| assert!(queue.push_barrier(1))),
+            ("much that waits", |queue| (2..=5).for_each(|seq| assert!(queue.push(event(seq))))),
+            ("the end", Queue::close),
+        ];
+        for (what, make) in urgent {
+            let queue = Queue::new(LIMIT);
+            assert!(queue.push(event(1)));
+            thread::scope(|scope| {
+                let gathering = scope.spawn(|| queue.gather(LONG));
+                while !queue.lock().gathers {
+                    thread::yield_now();
+                }
+                assert!(!gathering.is_finished(), "one event wakes nobody");
+                make(&queue);
+                gathering.join().unwrap();
+            });
+            assert_eq!(seqs(&queue.take().unwrap())[0], 1, "{what}");
+        }
     }
 
     #[test]

@@ -19,6 +19,9 @@ use crate::queue::{Item, Queue};
 /// Lines are written when so many bytes are encoded, or nothing more waits: small enough to stay in a core's cache.
 const BATCH: usize = 256 << 10;
 
+/// How long small events gather while others are written, which nobody sees; whoever waits for them is not kept waiting.
+const GATHER: Duration = Duration::from_millis(2);
+
 /// How long the writer waits before it looks again whether a full disk has room.
 const RETRY: Duration = Duration::from_millis(100);
 
@@ -98,7 +101,9 @@ impl Writer {
             if self.owed.is_urgent() {
                 self.pay();
             }
-            self.progress.send_modify(|progress| progress.barrier = barrier);
+            self.progress
+                .send_if_modified(|progress| mem::replace(&mut progress.barrier, barrier) != barrier);
+            queue.gather(GATHER);
         }
         self.close()
     }
