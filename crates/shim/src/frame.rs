@@ -1,7 +1,8 @@
 //! A step's `output` file: frames in the order in which the shim read them from the step's two pipes.
 //!
 //! A frame is a header of 16 bytes (nanoseconds since 1970 as u64, payload length as u32, kind as u8, three zero
-//! bytes; all little-endian) and its payload. The first frame is [`Frame::Start`], the last [`Frame::End`]; a file
+//! bytes; all little-endian) and its payload. The first frame is [`Frame::Exit`], room for the exit record that is filled when the
+//! step ends (see [`crate::slot`]); the second is [`Frame::Start`], the last [`Frame::End`]; a file
 //! without an end frame is still written to, or its shim died. A frame that is only partly there is not there yet.
 //! Byte offsets of frames are exact positions: a reader may go on from any of them.
 
@@ -35,7 +36,7 @@ pub enum OutputEnd {
     Closed,
 }
 
-/// The first frame's content: who writes here.
+/// The second frame's content: who writes here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartInfo {
     /// The format's version, 1.
@@ -61,6 +62,8 @@ pub struct StartInfo {
 /// A frame without its time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Frame<'a> {
+    /// The place of the exit record; what is in it changes, and is read by [`crate::slot`].
+    Exit,
     /// Who writes here.
     Start(StartInfo),
     /// Bytes that the step wrote.
@@ -97,6 +100,7 @@ const STDOUT: u8 = 1;
 const STDERR: u8 = 2;
 const GAP: u8 = 3;
 const END: u8 = 4;
+const EXIT: u8 = 5;
 
 impl Stream {
     fn code(self) -> u8 {
@@ -122,12 +126,18 @@ pub fn data_header(stream: Stream, time_ns: u64, length: usize) -> [u8; HEADER] 
     header(stream.code(), time_ns, length)
 }
 
-/// A whole frame that is not a data frame.
+/// The header of an exit record's place; `length` bytes follow.
+pub(crate) fn exit_header(length: usize) -> [u8; HEADER] {
+    header(EXIT, 0, length)
+}
+
+/// A whole frame that is not a data frame, nor the place of an exit record.
 ///
 /// # Errors
 /// Never in practice: [`StartInfo`] is plain text.
 pub fn encode(frame: &Frame<'_>, time_ns: u64) -> Result<Vec<u8>, serde_json::Error> {
     let (kind, payload) = match frame {
+        Frame::Exit => (EXIT, Vec::new()),
         Frame::Start(info) => (START, serde_json::to_vec(info)?),
         Frame::Data { stream, bytes } => (stream.code(), bytes.to_vec()),
         Frame::Gap { stream, lost } => (GAP, [&[stream.code()], lost.to_le_bytes().as_slice()].concat()),
@@ -221,6 +231,7 @@ fn parse(kind: u8, payload: &[u8]) -> Result<Frame<'_>, String> {
         return Ok(Frame::Data { stream, bytes: payload });
     }
     match (kind, payload) {
+        (EXIT, _) => Ok(Frame::Exit),
         (START, _) => serde_json::from_slice(payload).map(Frame::Start).map_err(|error| error.to_string()),
         (GAP, [stream, lost @ ..]) => {
             let stream = Stream::from_code(*stream).ok_or("a gap in no stream")?;
@@ -239,6 +250,7 @@ mod tests {
 
     fn sample() -> Vec<Frame<'static>> {
         vec![
+            Frame::Exit,
             Frame::Start(StartInfo {
                 version: 1,
                 step: StepId::new("t/s"),
@@ -278,9 +290,9 @@ mod tests {
         let file: Vec<u8> = sample().iter().flat_map(|frame| encode(frame, 5).unwrap()).collect();
         let mut reader = FrameReader::at(0);
         reader.push(&file);
-        let after_start = reader.next_frame().unwrap().unwrap().next;
-        let mut second = FrameReader::at(after_start);
-        second.push(&file[after_start as usize..]);
+        let after_first = reader.next_frame().unwrap().unwrap().next;
+        let mut second = FrameReader::at(after_first);
+        second.push(&file[after_first as usize..]);
         assert_eq!(second.next_frame().unwrap().unwrap().frame, sample()[1]);
     }
 

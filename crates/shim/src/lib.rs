@@ -25,6 +25,7 @@ pub mod launch;
 pub mod procfs;
 pub mod protocol;
 pub mod record;
+pub mod slot;
 pub mod socket;
 
 pub use client::Client;

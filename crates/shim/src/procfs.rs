@@ -4,6 +4,7 @@
 //! empty list, never an error.
 
 use std::fs;
+use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 
 /// What `/proc/PID/stat` says that matters here.
@@ -30,7 +31,11 @@ impl Stat {
 
 /// Looks at one process.
 pub fn stat(pid: u32) -> Option<Stat> {
-    parse_stat(&fs::read(format!("/proc/{pid}/stat")).ok()?)
+    let mut file = fs::File::open(format!("/proc/{pid}/stat")).ok()?;
+    // Far more than the line ever takes; the kernel gives it whole.
+    let mut line = [0; 2048];
+    let length = file.read(&mut line).ok()?;
+    parse_stat(&line[..length])
 }
 
 /// The name in the second field may hold spaces and brackets, so fields are counted from its last bracket on.

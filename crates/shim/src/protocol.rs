@@ -18,6 +18,10 @@ pub const PROTOCOL: u32 = 1;
 pub const PROTOCOL_MIN: u32 = 1;
 /// The variable by which a step's processes are known, set by the shim in each step's environment.
 pub const TOKEN_VARIABLE: &str = "JOBWRIGHT_STEP_TOKEN";
+/// The descriptor on which a step's program finds the [script](StartOrder::script) of its order.
+pub const SCRIPT_DESCRIPTOR: i32 = 9;
+/// The file that the program reads it from. The script's first line closes the descriptor, so that nothing it starts inherits it.
+pub const SCRIPT_FILE: &str = "/proc/self/fd/9";
 
 /// The name under which an owner orders a step; any text that is unique in one shim.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -123,9 +127,12 @@ pub struct StartOrder {
     /// The whole environment; nothing of the shim's is added but [`TOKEN_VARIABLE`].
     #[serde(default)]
     pub env: BTreeMap<String, String>,
+    /// A text that the program finds, unchangeable, on [`SCRIPT_DESCRIPTOR`]; in memory only, for the program alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub script: Option<String>,
     /// Absolute path of the directory to start in.
     pub cwd: PathBuf,
-    /// Where the step's output and exit record will be; neither must be there yet.
+    /// Where the step's output and exit record will be; the file must not be there yet.
     #[serde(flatten)]
     pub files: StepFiles,
     /// What people call the step; kept with its output for whoever finds that.
@@ -171,6 +178,7 @@ impl StartOrder {
             step,
             argv: argv.into_iter().map(Into::into).collect(),
             env: BTreeMap::new(),
+            script: None,
             cwd: dir.clone(),
             files: StepFiles::in_folder(dir),
             label: String::new(),
@@ -293,13 +301,13 @@ pub enum Answer {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Notice {
-    /// The step's first process ended; `exit.json` is written, or could not be (see its `recorded`).
+    /// The step's first process ended; its exit record is written, or could not be (see its `recorded`).
     Exited {
         /// Which step.
         step: StepId,
         /// How it ended.
         exit: ExitRecord,
-        /// Whether `exit.json` lies in the folder.
+        /// Whether the exit record lies in the step's output.
         recorded: bool,
     },
     /// The step's output got its end mark.

@@ -1,7 +1,7 @@
-//! The small JSON files that the shim leaves: a step's `exit.json` and the shim's own `shim.json`.
+//! The records that the shim leaves, as JSON: how a step ended, and the shim's own `shim.json`.
 //!
-//! Both are written beside their place and renamed, so they are complete or absent. The step's output is framed and
-//! lives in [`crate::frame`].
+//! Both are complete or absent: a step's record has its place in the step's output ([`crate::slot`]), the shim's own is written
+//! beside its place and renamed. The step's output is framed and lives in [`crate::frame`].
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -12,52 +12,49 @@ use serde::{Deserialize, Serialize};
 use crate::error::ShimError;
 use crate::identity::ProcessIdentity;
 use crate::protocol::StepId;
+use crate::slot::Slot;
 
 /// The shim's own record in its directory.
 pub const SHIM_FILE: &str = "shim.json";
 
-/// Where a step's two files are.
+/// The name of a file that waits to become an output.
+pub const SPARE: &str = "spare";
+
+/// Where a step's file is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepFiles {
     /// Absolute path of an existing folder.
     pub dir: PathBuf,
-    /// What the files' names begin with, so that steps may share a folder; empty for a folder of the step's own.
+    /// What the file's name begins with, so that steps may share a folder; empty for a folder of the step's own.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub stem: String,
 }
 
 impl StepFiles {
-    /// The files of a step that has a folder of its own.
+    /// The file of a step that has a folder of its own.
     pub fn in_folder(dir: impl Into<PathBuf>) -> Self {
         Self { dir: dir.into(), stem: String::new() }
     }
 
-    /// The framed output: `output`, or `STEM.output`.
+    /// The framed output, which begins with the place of the exit record: `output`, or `STEM.output`.
     pub fn output(&self) -> PathBuf {
-        self.file("output")
+        self.dir.join(if self.stem.is_empty() {
+            "output".to_owned()
+        } else {
+            format!("{}.output", self.stem)
+        })
     }
 
-    /// The exit record: `exit.json`, or `STEM.exit.json`.
-    pub fn exit(&self) -> PathBuf {
-        self.file("exit.json")
+    /// An empty file that the shim makes the output of, instead of a new one: a file system takes longer to make and remove a file
+    /// than to give it another name. Only where steps share a folder.
+    pub fn spare(&self) -> Option<PathBuf> {
+        (!self.stem.is_empty()).then(|| self.dir.join(SPARE))
     }
 
-    /// Where the exit record's space is set aside until it is written; until then it begins with the step's token and a line feed.
-    pub fn exit_draft(&self) -> PathBuf {
-        self.file("exit.json.tmp")
-    }
-
-    /// The token of a step whose shim may have died between its first process and its first word about it, from where the exit
-    /// record is drafted; `None` when the shim did not come to that, or the step has ended.
+    /// The token of a step whose shim may have died between its first process and its first word about it; `None` when the shim did
+    /// not come to that.
     pub fn noted_token(&self) -> Option<String> {
-        let draft = std::fs::read(self.exit_draft()).ok()?;
-        let end = draft.iter().position(|byte| *byte == b'\n')?;
-        let is_token = |text: &String| text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
-        String::from_utf8(draft[..end].to_vec()).ok().filter(is_token)
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.dir.join(if self.stem.is_empty() { name.to_owned() } else { format!("{}.{name}", self.stem) })
+        Slot::read(&self.output()).ok()??.token()
     }
 }
 
@@ -141,7 +138,7 @@ pub struct OutputState {
     pub lost: u64,
 }
 
-/// The content of `exit.json`.
+/// How a step ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExitRecord {
     /// The format's version, 1.
@@ -171,7 +168,10 @@ pub struct ExitRecord {
 impl ExitRecord {
     /// Reads a step's record; `None` when there is none (yet).
     pub fn read(files: &StepFiles) -> Result<Option<Self>, ShimError> {
-        read_json(&files.exit())
+        let path = files.output();
+        let Some(slot) = Slot::read(&path)? else { return Ok(None) };
+        let record = slot.record().map(serde_json::from_slice).transpose();
+        record.map_err(|source| ShimError::Record { path, source })
     }
 }
 

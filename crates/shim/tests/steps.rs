@@ -26,8 +26,7 @@ fn output_exit_code_times_and_usage_are_written() {
     let output = step.output();
     assert_eq!((output.stdout(), output.stderr()), ("one\n".into(), "two\n".into()));
     assert_eq!(output.end, Some(OutputEnd::Eof));
-    let mode = |name: &str| step.files.dir.join(name).metadata().unwrap().permissions().mode() & 0o777;
-    assert_eq!((mode("output"), mode("exit.json")), (0o600, 0o600));
+    assert_eq!(step.files.output().metadata().unwrap().permissions().mode() & 0o777, 0o600);
 }
 
 #[test]
@@ -179,7 +178,8 @@ fn a_folder_or_a_name_is_used_once() {
         Some(Refusal::Start(StartFailure { problem: StartProblem::Folder, .. }))
     );
     assert!(is_folder, "{same_folder}");
-    assert!(shim.root.path().join("step/exit.json").exists(), "the first step's record was taken away");
+    let files = jobwright_shim::record::StepFiles::in_folder(shim.root.path().join("step"));
+    assert!(ExitRecord::read(&files).unwrap().is_some(), "the first step's record was taken away");
 }
 
 #[test]
@@ -236,6 +236,36 @@ fn steps_may_share_a_folder_and_say_what_they_are_called() {
     assert_eq!(support::Output::read(&two).stdout(), "two\n");
     let mut reader = FrameReader::at(0);
     reader.push(&std::fs::read(two.output()).unwrap());
+    assert_eq!(reader.next_frame().unwrap().map(|placed| placed.frame), Some(Frame::Exit));
     let Some(Frame::Start(info)) = reader.next_frame().unwrap().map(|placed| placed.frame) else { panic!() };
     assert_eq!((info.label.as_str(), info.shim.as_deref()), ("the two step", Some(shim.shim_dir().path())));
+}
+
+#[test]
+fn a_script_comes_on_a_descriptor_and_cannot_be_changed() {
+    use jobwright_shim::protocol::SCRIPT_FILE;
+    let mut shim = Fixture::new();
+    let script = "if echo x >>/proc/self/fd/9; then echo changed; fi\nexec 9<&-\nls -l /proc/self/fd; exit 3";
+    let step = shim.sh_with("step", "", |order| {
+        order.argv = vec!["sh".into(), SCRIPT_FILE.into()];
+        order.script = Some(script.into());
+    });
+    assert_eq!(shim.client.wait(&step.id).unwrap().status, ExitStatus::Code(3));
+    let output = step.whole_output();
+    let text = output.stdout();
+    assert!(text.contains("->") && !text.contains("memfd") && !text.contains("changed"), "{text}");
+}
+
+#[test]
+fn a_spare_file_becomes_the_output_of_the_next_step() {
+    use std::os::unix::fs::MetadataExt;
+    let mut shim = Fixture::new();
+    let dir = shim.root.path().join("step");
+    std::fs::create_dir(&dir).unwrap();
+    std::fs::write(dir.join("spare"), "").unwrap();
+    let inode = dir.join("spare").metadata().unwrap().ino();
+    let step = shim.sh_with("step", "echo here", |order| order.files.stem = "s".into());
+    assert_eq!(step.whole_output().stdout(), "here\n");
+    assert_eq!(step.files.output().metadata().unwrap().ino(), inode);
+    assert!(!dir.join("spare").exists());
 }

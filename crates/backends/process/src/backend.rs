@@ -18,7 +18,8 @@ use jobwright_journal::StateDir;
 use jobwright_model::{OwnerId, Step, StepExit, TaskUuid, Workflow};
 use jobwright_shim::StepId;
 use jobwright_workspace::{
-    CopyOptions, Globs, PackOptions, Project, Selection, UnpackOptions, list_globs, offload, pack, unpack,
+    CopyOptions, CopyReport, Globs, PackOptions, Project, Selection, UnpackOptions, copy_tree, list_globs,
+    offload, pack, unpack,
 };
 
 use crate::cgroups::Cgroups;
@@ -33,6 +34,10 @@ use crate::{destroy, discovery, environment, exit, inventory, tail};
 
 /// The backend's name.
 pub const NAME: &str = "process";
+
+/// A copy of so many names and bytes takes a fraction of a millisecond.
+const FEW_NAMES: u64 = 8;
+const FEW_BYTES: u64 = 64 << 10;
 
 /// Runs steps as processes of this host.
 pub struct ProcessBackend {
@@ -51,6 +56,10 @@ pub struct ProcessBackend {
     prepared: Mutex<HashMap<StepId, Option<Ready>>>,
     /// Until when steps may run that are to be started.
     deadlines: Mutex<HashMap<StepId, Duration>>,
+    /// How the tasks are furnished that this process set up and did not destroy.
+    records: Mutex<HashMap<TaskUuid, TaskRecord>>,
+    /// The project of which the last copy was a small one.
+    small_project: Mutex<Option<PathBuf>>,
 }
 
 impl ProcessBackend {
@@ -77,6 +86,8 @@ impl ProcessBackend {
             watcher: Watcher::default(),
             prepared: Mutex::default(),
             deadlines: Mutex::default(),
+            records: Mutex::default(),
+            small_project: Mutex::default(),
         }
     }
 
@@ -101,12 +112,52 @@ impl ProcessBackend {
         let place = self.task(task);
         let record = self.plan(&place, in_place)?;
         // A spare folder has a workspace and a home that others do not need.
-        if record == place.default_record() {
-            place.create(&self.spares)?;
-        } else {
-            place.create_anew()?;
+        match record == place.default_record() {
+            true => place.create(&self.spares)?,
+            false => place.create_as(&record)?,
         }
-        place.furnish(&record)
+        self.records().insert(task.clone(), record);
+        Ok(())
+    }
+
+    /// How a task was furnished: by this process, or as its folder says.
+    pub(crate) fn record(&self, place: &TaskPlace) -> Result<TaskRecord> {
+        let known = self.records().get(&place.task).cloned();
+        known.map_or_else(|| place.record(), Ok)
+    }
+
+    fn record_or_default(&self, place: &TaskPlace) -> Result<TaskRecord> {
+        let known = self.records().get(&place.task).cloned();
+        known.map_or_else(|| place.record_or_default(), Ok)
+    }
+
+    fn records(&self) -> MutexGuard<'_, HashMap<TaskUuid, TaskRecord>> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Copies a project on another thread, but one of which the last copy was a small one: then handing it over takes longer than
+    /// the copy.
+    async fn copy_project(
+        &self,
+        project: &Path,
+        workspace: &Path,
+        options: &CopyOptions,
+    ) -> jobwright_workspace::Result<CopyReport> {
+        let is_small = self.small_project().as_deref() == Some(project);
+        let report = match is_small {
+            true => copy_tree(project, workspace, options),
+            false => offload::copy_tree(project, workspace, options).await,
+        }?;
+        let names = report.directories + report.files + report.symlinks + report.hard_links;
+        let stays_small = names <= FEW_NAMES && report.bytes <= FEW_BYTES;
+        if stays_small != is_small {
+            *self.small_project() = stays_small.then(|| project.to_owned());
+        }
+        Ok(report)
+    }
+
+    fn small_project(&self) -> MutexGuard<'_, Option<PathBuf>> {
+        self.small_project.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Where a new task's things will lie.
@@ -198,7 +249,7 @@ impl Backend for ProcessBackend {
 
     async fn prepare_step(&self, step: &Step, task: &TaskUuid, _progress: &dyn Progress) -> Result<()> {
         let place = self.task(task);
-        let ready = prepare(&place, step, &self.cgroups)?;
+        let ready = prepare(&place, self.record(&place)?, step, &self.cgroups)?;
         match self.prepared().entry(place.step(&step.uuid).id) {
             Entry::Vacant(free) => drop(free.insert(Some(ready))),
             Entry::Occupied(_) => return Err(Error::AlreadyStarted(step.uuid.clone())),
@@ -215,7 +266,8 @@ impl Backend for ProcessBackend {
         let id = place.step(&step.uuid).id;
         let prepared = self.prepared().get_mut(&id).and_then(Option::take);
         let alone = Alone { grace: self.settings.grace(), until: self.deadlines().remove(&id) };
-        let ready = prepared.map_or_else(|| prepare(&place, step, &self.cgroups), Ok)?;
+        let prepare_now = || prepare(&place, self.record(&place)?, step, &self.cgroups);
+        let ready = prepared.map_or_else(prepare_now, Ok)?;
         ready.start(&self.shims, step, &self.host_environment, alone).await
     }
 
@@ -229,9 +281,10 @@ impl Backend for ProcessBackend {
 
     async fn destroy_step(&self, step: &Step, task: &TaskUuid) -> Result<()> {
         let place = self.task(task);
-        let record = place.record_or_default()?;
+        let record = self.record_or_default(&place)?;
         let step_place = place.step(&step.uuid);
-        destroy::destroy_step(&self.shims, self.settings.grace(), &step_place, &record).await?;
+        let holders = (&self.shims, &self.watcher);
+        destroy::destroy_step(holders, self.settings.grace(), &step_place, &record).await?;
         self.prepared().remove(&step_place.id);
         if step.environment.contains_key(NETRC_VARIABLE) {
             // The credentials were this step's, not the task's. The script may not have come to write them.
@@ -247,11 +300,16 @@ impl Backend for ProcessBackend {
         self.deadlines().retain(|step, _| !step.as_str().starts_with(&prefix));
         let (grace, uids) = (self.settings.grace(), self.uids());
         let spares = &self.spares;
-        destroy::destroy_task(&self.shims, grace, &place, self.settings.run_as, &uids, spares).await
+        let record = self.record_or_default(&place)?;
+        let run_as = self.settings.run_as;
+        let holders = (&self.shims, &self.watcher);
+        destroy::destroy_task(holders, grace, (&place, &record), run_as, &uids, spares).await?;
+        self.records().remove(task);
+        Ok(())
     }
 
     async fn put(&self, task: &TaskUuid, path: &str, tar: TarStream) -> Result<()> {
-        let record = self.task(task).record()?;
+        let record = self.record(&self.task(task))?;
         if !record.workspace.starts_with(&record.work) {
             let what = "putting files into a project that is worked on in place".to_owned();
             return Err(Error::Unsupported { backend: NAME, what });
@@ -263,14 +321,14 @@ impl Backend for ProcessBackend {
 
     /// A copy of the project's files, or nothing at all when the task works on them in place.
     async fn put_project(&self, task: &TaskUuid, project: &Project) -> Result<()> {
-        let record = self.task(task).record()?;
+        let record = self.record(&self.task(task))?;
         if !record.workspace.starts_with(&record.work) {
             return Ok(());
         }
         let tree = project.options().clone();
         let into_empty = true;
         let options = CopyOptions { tree, owner: record.owner(), into_empty, ..CopyOptions::default() };
-        match offload::copy_tree(project.root(), &record.workspace, &options).await {
+        match self.copy_project(project.root(), &record.workspace, &options).await {
             // A workspace that holds something already is added to.
             Err(jobwright_workspace::Error::DestinationExists { .. }) => {
                 let selection = Selection::Tree(options.tree);
@@ -282,7 +340,7 @@ impl Backend for ProcessBackend {
     }
 
     async fn get(&self, task: &TaskUuid, paths: &[Glob]) -> Result<TarStream> {
-        let record = self.task(task).record()?;
+        let record = self.record(&self.task(task))?;
         let globs: Vec<&str> = paths.iter().map(Glob::glob).collect();
         let globs = Globs::new(&globs).map_err(workspace_error)?;
         if matching(&record.workspace, &globs, paths.len()).await? == 0 {

@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use jobwright_backend::{Error, Result};
 use jobwright_model::{Step, StepType};
+use jobwright_shim::protocol::SCRIPT_FILE;
 
 use crate::backend::NAME;
 use crate::place::TaskRecord;
@@ -22,6 +23,8 @@ pub(crate) struct Command {
     pub(crate) argv: Vec<String>,
     /// The text of the file that `argv` names last.
     pub(crate) script: Option<String>,
+    /// Whether that is a file of the task's; else the shim holds it.
+    pub(crate) script_in_file: bool,
     /// The shell, for the environment and for what is said when it is missing.
     pub(crate) shell: String,
     /// Where it starts.
@@ -40,11 +43,16 @@ impl Command {
         let argv = if !step.entrypoint.is_empty() {
             step.entrypoint.clone()
         } else if !step.commands.is_empty() {
-            let file = record.script(&step.uuid);
             let script = script::text(&step.commands, &directory);
+            let script_in_file = script.len() > script::LONG;
+            let file = match script_in_file {
+                true => record.script(&step.uuid).to_string_lossy().into_owned(),
+                false => SCRIPT_FILE.to_owned(),
+            };
             return Ok(Self {
-                argv: vec![shell.clone(), file.to_string_lossy().into_owned()],
-                script: Some(script),
+                argv: vec![shell.clone(), file],
+                script: Some(if script_in_file { script } else { script::on_descriptor(&script) }),
+                script_in_file,
                 shell,
                 // The script goes to its directory itself, which it may have to make.
                 directory: record.workspace.clone(),
@@ -67,13 +75,13 @@ impl Command {
     /// A directory that is not there is made by the step's own user, on the way to its program.
     fn without_script(argv: Vec<String>, shell: String, directory: PathBuf, workspace: &Path) -> Self {
         if directory.is_dir() || !directory.starts_with(workspace) {
-            return Self { argv, script: None, shell, directory };
+            return Self { argv, script: None, script_in_file: false, shell, directory };
         }
         let make = r#"mkdir -p "$0" && cd "$0" && exec "$@""#;
         let wrapper = [DEFAULT_SHELL, "-c", make].map(str::to_owned);
         let argv =
             wrapper.into_iter().chain([directory.to_string_lossy().into_owned()]).chain(argv).collect();
-        Self { argv, script: None, shell, directory: workspace.to_owned() }
+        Self { argv, script: None, script_in_file: false, shell, directory: workspace.to_owned() }
     }
 }
 

@@ -88,7 +88,7 @@ impl StepControl for ProcessBackend {
             return Err(Error::invalid_step(step, "a command to run in it has no program"));
         }
         let reached = self.reach(step, task).await?;
-        let record = self.task(task).record()?;
+        let record = self.record(&self.task(task))?;
         let command = Command::beside(step, request.argv, &record)?;
         let host = &self.host_environment;
         let mut env = environment::of_step(host, step, &record.home(), &record.workspace, &command.shell);

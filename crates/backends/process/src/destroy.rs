@@ -19,13 +19,14 @@ use crate::place::{StepPlace, TaskPlace, TaskRecord};
 use crate::run_as::{RunAsChoice, release_all_of};
 use crate::shims::{Shims, Whereabouts, does_not_answer};
 use crate::spare::Spares;
+use crate::watch::Watcher;
 
 /// From this length on, freeing an output takes the system long enough to do it elsewhere.
 const LARGE: u64 = 16 << 20;
 
 /// Ends a step and removes its files.
 pub(crate) async fn destroy_step(
-    shims: &Shims,
+    (shims, watcher): (&Shims, &Watcher),
     grace: Duration,
     place: &StepPlace,
     record: &TaskRecord,
@@ -35,10 +36,10 @@ pub(crate) async fn destroy_step(
     let is_large = fs::metadata(place.files.output()).is_ok_and(|output| output.len() >= LARGE);
     let removed = if is_large {
         let (place, record) = (place.clone(), record.clone());
-        let removed = tokio::task::spawn_blocking(move || place.remove(&record)).await;
+        let removed = tokio::task::spawn_blocking(move || place.remove(&record, true)).await;
         removed.unwrap_or_else(|error| Err(std::io::Error::other(error)))
     } else {
-        place.remove(record)
+        place.remove(record, watcher.is_followed(&place.files.output()))
     };
     removed.map_err(|error| Error::io(format!("removing what step {} took", place.id), error))?;
     shims.forget(&place.id);
@@ -75,21 +76,20 @@ async fn end(shims: &Shims, grace: Duration, place: &StepPlace) -> Result<()> {
 /// Ends all steps of a task and removes its folder and its work. What fails does not keep the rest; the first failure is
 /// answered, and the task's folder stays to be found again.
 pub(crate) async fn destroy_task(
-    shims: &Shims,
+    (shims, watcher): (&Shims, &Watcher),
     grace: Duration,
-    task: &TaskPlace,
+    (task, record): (&TaskPlace, &TaskRecord),
     run_as: Option<RunAsChoice>,
     uids: &Path,
     spares: &Spares,
 ) -> Result<()> {
-    let record = task.record_or_default()?;
     let mut steps = task.steps()?;
     let seen: HashSet<StepUuid> = steps.iter().map(|step| step.uuid.clone()).collect();
     // A step that removed its own files runs all the same.
     steps.extend(shims.steps_of(task).into_iter().filter(|step| !seen.contains(&step.uuid)));
-    let ended = join_all(steps.iter().map(|step| destroy_step(shims, grace, step, &record))).await;
+    let ended = join_all(steps.iter().map(|step| destroy_step((shims, watcher), grace, step, record))).await;
     ended.into_iter().collect::<Result<Vec<()>>>()?;
-    if record == task.default_record() && spares.keep(task) {
+    if *record == task.default_record() && spares.keep(task) {
         return Ok(());
     }
     if record.work != task.dir {

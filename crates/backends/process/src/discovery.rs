@@ -11,6 +11,7 @@ use jobwright_model::{Step, StepUuid, TaskUuid};
 use jobwright_shim::protocol::Order;
 use jobwright_shim::{Answer, ShimError, StepStatus};
 
+use crate::exit;
 use crate::link::Link;
 use crate::place::{StepPlace, TaskPlace};
 use crate::shims::{Shims, Whereabouts, does_not_answer};
@@ -58,7 +59,7 @@ async fn look_up(shims: &Shims, place: &StepPlace) -> Result<Option<StepStatus>>
 
 /// Makes sure that the step was started and that its end is, or will be, known. Nothing else is needed to attach.
 pub(crate) async fn resume(shims: &Shims, place: &StepPlace, step: &Step, task: &TaskUuid) -> Result<()> {
-    let is_known = look_up(shims, place).await?.is_some() || place.files.exit().exists();
+    let is_known = look_up(shims, place).await?.is_some() || exit::recorded(place)?.is_some();
     match is_known {
         true => Ok(()),
         // The first thing that a shim does for a step is to make its output.

@@ -59,13 +59,15 @@ fn last_word(place: &StepPlace, step: &Step, task: &TaskUuid) -> Result<StepExit
     }
 }
 
-fn recorded(place: &StepPlace) -> Result<Option<StepExit>> {
+/// What the step's exit record says; `None` when there is none (yet).
+pub(crate) fn recorded(place: &StepPlace) -> Result<Option<StepExit>> {
     let record = ExitRecord::read(&place.files).map_err(|error| Error::Engine {
         engine: crate::backend::NAME,
         operation: format!("say how step {} ended", place.id),
         message: error.to_string(),
     })?;
-    Ok(record.as_ref().map(to_exit))
+    // A file that was opened as this step's may have become another's before it was read.
+    Ok(record.filter(|record| record.step == place.id).as_ref().map(to_exit))
 }
 
 /// The shim died, its steps with it, and none of them left an exit status.

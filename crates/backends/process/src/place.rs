@@ -8,9 +8,9 @@
 //!   tasks/TASK/task.json      only where something is not as below; written before it is made
 //!   tasks/TASK/workspace/     or the project itself, or elsewhere when steps run as another user
 //!   tasks/TASK/home/          likewise
-//!   tasks/TASK/STEP.script    likewise; what the step's shell reads
-//!   tasks/TASK/STEP.output    made by the shim when it starts the step, with the shim's name in its first frame
-//!   tasks/TASK/STEP.exit.json
+//!   tasks/TASK/spare          an empty file that becomes the output of the next step
+//!   tasks/TASK/STEP.script    likewise; what the step's shell reads, when it is long
+//!   tasks/TASK/STEP.output    made by the shim when it starts the step: how it ended, which shim has it, what it wrote
 //!   tasks/TASK/STEP.cgroups   only of a step with limits: the cgroups made for it
 //! ```
 //!
@@ -30,14 +30,14 @@ use jobwright_shim::record::StepFiles;
 use jobwright_workspace::Owner;
 use serde::{Deserialize, Serialize};
 
-use crate::spare::Spares;
+use crate::spare::{self, Spares};
 
 /// Names in a task's folder.
 pub(crate) const HOME: &str = "home";
 pub(crate) const WORKSPACE: &str = "workspace";
 
-/// The first frame of an output is far smaller.
-const FIRST_FRAME: usize = 8 << 10;
+/// The place of the exit record and who wrote it are far smaller.
+const HEAD: usize = 16 << 10;
 
 const CGROUPS_SUFFIX: &str = ".cgroups";
 
@@ -78,17 +78,24 @@ impl TaskPlace {
         Self { task: task.clone(), dir: root.join("tasks").join(task.as_str()) }
     }
 
-    /// Makes the folder; its name must be free. It may be a spare one, which has all that [`furnish`](Self::furnish) makes by default.
+    /// Makes the folder of a task as nothing is said, and what belongs to it; its name must be free. It may be a spare one, which has
+    /// it all.
     pub(crate) fn create(&self, spares: &Spares) -> Result<()> {
         match spares.furnish(self) {
             Ok(true) => Ok(()),
-            Ok(false) => self.create_anew(),
+            Ok(false) => self.create_as(&self.default_record()),
             Err(error) => Err(self.not_made(error)),
         }
     }
 
-    /// The same with nothing in it.
-    pub(crate) fn create_anew(&self) -> Result<()> {
+    /// The same, with what the record says.
+    pub(crate) fn create_as(&self, record: &TaskRecord) -> Result<()> {
+        self.create_anew()?;
+        self.furnish(record)
+    }
+
+    /// The folder alone.
+    fn create_anew(&self) -> Result<()> {
         let parent = self.dir.parent().expect("a task's folder lies in `tasks`");
         make_private_all(parent).map_err(|error| Error::io(format!("making {}", parent.display()), error))?;
         private().create(&self.dir).map_err(|error| self.not_made(error))
@@ -107,7 +114,7 @@ impl TaskPlace {
     }
 
     /// Notes what belongs to the task and makes it.
-    pub(crate) fn furnish(&self, record: &TaskRecord) -> Result<()> {
+    fn furnish(&self, record: &TaskRecord) -> Result<()> {
         let failed = |error| Error::io(format!("setting up task {}", self.task), error);
         if *record != self.default_record() {
             let text = serde_json::to_vec(record).map_err(|error| failed(error.into()))?;
@@ -185,7 +192,7 @@ impl StepPlace {
         self.files.output().exists()
     }
 
-    /// What the shim wrote first: who it is, and which process it started. `None` when it did not come to that.
+    /// What the shim wrote when it had started the step: who it is, and which process it started. `None` when it did not come to that.
     pub(crate) fn start(&self) -> Result<Option<StartInfo>> {
         let failed = |error| Error::io(format!("reading the output of step {}", self.id), error);
         let file = match File::open(self.files.output()) {
@@ -193,15 +200,18 @@ impl StepPlace {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(failed(error)),
         };
-        let mut head = vec![0; FIRST_FRAME];
+        let mut head = vec![0; HEAD];
         let length = file.read_at(&mut head, 0).map_err(failed)?;
         let mut reader = FrameReader::at(0);
         reader.push(&head[..length]);
-        match reader.next_frame() {
-            Ok(Some(Placed { frame: Frame::Start(info), .. })) => Ok(Some(info)),
-            Ok(None) => Ok(None),
-            Ok(Some(_)) => Err(failed(io::Error::other("it does not begin with who wrote it"))),
-            Err(error) => Err(failed(io::Error::other(error))),
+        loop {
+            match reader.next_frame() {
+                Ok(Some(Placed { frame: Frame::Exit, .. })) => {}
+                Ok(Some(Placed { frame: Frame::Start(info), .. })) => return Ok(Some(info)),
+                Ok(None) => return Ok(None),
+                Ok(Some(_)) => return Err(failed(io::Error::other("it does not begin with who wrote it"))),
+                Err(error) => return Err(failed(io::Error::other(error))),
+            }
         }
     }
 
@@ -210,15 +220,21 @@ impl StepPlace {
         self.files.dir.join(format!("{}{CGROUPS_SUFFIX}", self.uuid))
     }
 
-    /// Removes everything that is the step's own.
-    pub(crate) fn remove(&self, record: &TaskRecord) -> io::Result<()> {
+    /// Removes everything that is the step's own; the output may be used again when nobody follows it, as that empties it.
+    pub(crate) fn remove(&self, record: &TaskRecord, is_followed: bool) -> io::Result<()> {
         // The output last: while it is there, the step is found again.
-        let files =
-            [record.script(&self.uuid), self.files.exit_draft(), self.files.exit(), self.files.output()];
-        files.iter().try_for_each(|file| match fs::remove_file(file) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        })
+        remove_if_there(&record.script(&self.uuid))?;
+        if record.owner.is_none() && !is_followed && spare::keep_output(&self.files) {
+            return Ok(());
+        }
+        remove_if_there(&self.files.output())
+    }
+}
+
+fn remove_if_there(file: &Path) -> io::Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -229,9 +245,9 @@ fn make_work(record: &TaskRecord, task: &Path) -> io::Result<()> {
         private().create(&record.work)?;
     }
     if record.workspace.starts_with(&record.work) {
-        make_unless_there(&record.workspace)?;
+        private().create(&record.workspace)?;
     }
-    make_unless_there(&record.home())?;
+    private().create(record.home())?;
     let Some(owner) = record.owner() else { return Ok(()) };
     std::os::unix::fs::chown(&record.work, None, Some(owner.gid))?;
     fs::set_permissions(&record.work, fs::Permissions::from_mode(0o750))?;
@@ -239,14 +255,6 @@ fn make_work(record: &TaskRecord, task: &Path) -> io::Result<()> {
         std::os::unix::fs::chown(dir, Some(owner.uid), Some(owner.gid))?;
     }
     Ok(())
-}
-
-/// A spare folder has it already.
-fn make_unless_there(path: &Path) -> io::Result<()> {
-    match private().create(path) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        other => other,
-    }
 }
 
 /// Makes a folder and those above it, for this user alone.

@@ -1,9 +1,20 @@
 //! The shell script that a step's `commands` become (woodpecker.md 2.0).
 //!
 //! Each command stands on lines of its own, so a trailing comment, an `&` or a here-document of one does not touch the next.
-//! The shell reads the script from a file: what is on a command line is seen by every user of the host.
+//! The shell reads the script from a file: what is on a command line is seen by every user of the host. The shim holds that file in
+//! memory, unless it is long: making and removing a file costs about as much as a tenth of a spawn.
 
 use std::path::Path;
+
+use jobwright_shim::protocol::SCRIPT_DESCRIPTOR;
+
+/// A script with more bytes than this lies in a file; an order to a shim is one line, of which both keep a copy.
+pub(crate) const LONG: usize = 256 << 10;
+
+/// A script that its shell finds on a descriptor: what it starts shall not have it.
+pub(crate) fn on_descriptor(script: &str) -> String {
+    format!("exec {SCRIPT_DESCRIPTOR}<&-\n{script}")
+}
 
 /// The script's text.
 pub(crate) fn text(commands: &[String], directory: &Path) -> String {

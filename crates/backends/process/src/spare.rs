@@ -1,17 +1,20 @@
 //! Folders of tasks that are over, kept for the tasks that come: a file system takes longer to make and remove three directories
 //! than to give one another name, and many short jobs do little else. Only what is as it was when it was made is kept: two empty
-//! directories with nothing to tell of whoever used them. Not for tasks whose steps run as another user.
+//! directories with nothing to tell of whoever used them, and an empty file that was an output and becomes another. Not for tasks
+//! whose steps run as another user.
 //!
-//! `STATE/process/spare/PID-START/N/{home,workspace}`, each process's own; gone with the backend.
+//! `STATE/process/spare/PID-START/N/{home,workspace,spare}`, each process's own; gone with the backend.
 
-use std::ffi::CStr;
+use std::ffi::CString;
 use std::fs;
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags};
+use jobwright_shim::record::{SPARE, StepFiles};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, RenameFlags};
 use rustix::io::Errno;
 
 use crate::place::{HOME, TaskPlace, WORKSPACE, make_private_all};
@@ -21,6 +24,8 @@ use crate::shims::{belongs_to_the_living, own_name};
 const MOST: usize = 64;
 /// A workspace with more in it than this is removed as a tree, by another thread.
 const FEW: usize = 32;
+/// An output of more bytes than this is removed.
+const SHORT: i64 = 64 << 10;
 
 /// The spare folders of this process.
 pub(crate) struct Spares {
@@ -99,11 +104,37 @@ impl Drop for Spares {
         }
         // What cannot be removed now is removed by the next process's sweep.
         for spare in &shelf.free {
+            let _ = fs::remove_file(spare.join(SPARE));
             let folders = [&spare.join(WORKSPACE), &spare.join(HOME), spare];
             let _ = folders.into_iter().try_for_each(fs::remove_dir);
         }
         let _ = fs::remove_dir(&self.dir);
     }
+}
+
+/// Empties the output of a step that is over and makes it the spare file of its folder; false when it is to be removed as any other.
+/// It loses its name first: under that name nobody finds an empty output, and whoever follows it sees by its mark that it is not the
+/// step's any more.
+pub(crate) fn keep_output(files: &StepFiles) -> bool {
+    let Some(spare) = files.spare() else { return false };
+    let empty = || -> io::Result<bool> {
+        let path = files.output();
+        let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(CWD, &path, flags, Mode::empty())?;
+        let stat = rustix::fs::fstat(&file)?;
+        let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile && stat.st_nlink == 1;
+        let is_ours = plain_mode(&file)? == Some(Mode::RUSR | Mode::WUSR);
+        if !is_file || !is_ours || stat.st_size > SHORT {
+            return Ok(false);
+        }
+        fs::rename(&path, &spare)?;
+        if let Err(error) = rustix::fs::ftruncate(&file, 0) {
+            fs::remove_file(&spare)?;
+            tracing::debug!(%error, "an output could not be emptied");
+        }
+        Ok(true)
+    };
+    empty().unwrap_or(false)
 }
 
 /// Empties the workspace of the few files that are in it, and says whether the task's folder is as it was when it was made. What
@@ -112,12 +143,22 @@ fn is_as_new(dir: &Path) -> io::Result<bool> {
     let task = open(CWD, dir)?;
     let (home, workspace) = (open(&task, HOME)?, open(&task, WORKSPACE)?);
     let inside = names_in(&task)?;
-    let only_ours = inside.len() == 2 && is_private(&home)? && names_in(&home)?.is_empty();
-    if !only_ours || !is_plain(&workspace)? || !empty(&workspace)? {
+    let is_private = plain_mode(&home)? == Some(Mode::RWXU);
+    let is_ours = |(name, kind): &(CString, FileType)| match name.to_bytes() {
+        name if name == SPARE.as_bytes() => *kind == FileType::RegularFile,
+        name => name == HOME.as_bytes() || name == WORKSPACE.as_bytes(),
+    };
+    if !inside.iter().all(is_ours) || !is_private || !names_in(&home)?.is_empty() {
         return Ok(false);
     }
-    // The project's own mode, which its copy has.
-    rustix::fs::fchmod(&workspace, Mode::RWXU)?;
+    let Some(mode) = plain_mode(&workspace)? else { return Ok(false) };
+    if !empty(&workspace)? {
+        return Ok(false);
+    }
+    if mode != Mode::RWXU {
+        // The project's own, which its copy has.
+        rustix::fs::fchmod(&workspace, Mode::RWXU)?;
+    }
     Ok(true)
 }
 
@@ -126,12 +167,14 @@ fn open(at: impl AsFd, path: impl rustix::path::Arg) -> io::Result<OwnedFd> {
     Ok(rustix::fs::openat(at, path, flags, Mode::empty())?)
 }
 
-/// Up to one name more than [`FEW`]; the rest would change nothing.
-fn names_in(directory: &OwnedFd) -> io::Result<Vec<(std::ffi::CString, FileType)>> {
+/// Up to one name more than [`FEW`]; the rest would change nothing. The descriptor is read to its end, so it tells them once.
+fn names_in(directory: &OwnedFd) -> io::Result<Vec<(CString, FileType)>> {
+    let mut space = [MaybeUninit::uninit(); 4096];
+    let mut entries = RawDir::new(directory, &mut space);
     let mut names = Vec::new();
-    for entry in Dir::read_from(directory)? {
+    while let Some(entry) = entries.next() {
         let entry = entry?;
-        let name: &CStr = entry.file_name();
+        let name = entry.file_name();
         if name != c"." && name != c".." {
             names.push((name.to_owned(), entry.file_type()));
         }
@@ -155,20 +198,16 @@ fn empty(directory: &OwnedFd) -> io::Result<bool> {
     Ok(true)
 }
 
-fn is_private(directory: &OwnedFd) -> io::Result<bool> {
-    let mode = Mode::from_raw_mode(rustix::fs::fstat(directory)?.st_mode);
-    Ok(is_plain(directory)? && mode == Mode::RWXU)
-}
-
-/// Ours, and without attributes, which a rename would keep.
-fn is_plain(directory: &OwnedFd) -> io::Result<bool> {
-    let is_ours = rustix::fs::fstat(directory)?.st_uid == rustix::process::geteuid().as_raw();
+/// Ours, and without attributes, which a rename would keep; with its mode.
+fn plain_mode(directory: &OwnedFd) -> io::Result<Option<Mode>> {
+    let stat = rustix::fs::fstat(directory)?;
     let attributes = match rustix::fs::flistxattr(directory, &mut [0_u8; 0][..]) {
         Ok(length) => length,
         Err(Errno::NOTSUP) => 0,
         Err(errno) => return Err(errno.into()),
     };
-    Ok(is_ours && attributes == 0)
+    let is_plain = stat.st_uid == rustix::process::geteuid().as_raw() && attributes == 0;
+    Ok(is_plain.then(|| Mode::from_raw_mode(stat.st_mode)))
 }
 
 #[cfg(test)]
@@ -195,7 +234,6 @@ mod tests {
         fn task(&self, name: &str) -> TaskPlace {
             let task = TaskPlace::new(self.folder.path(), &TaskUuid::new(name).unwrap());
             task.create(&self.spares).unwrap();
-            task.furnish(&task.default_record()).unwrap();
             task
         }
     }
@@ -242,9 +280,39 @@ mod tests {
     }
 
     #[test]
+    fn an_output_is_emptied_and_waits_for_the_next_step() {
+        let world = World::new();
+        let task = world.task("t1");
+        let files = StepFiles { dir: task.dir.clone(), stem: "s".into() };
+        let spare = files.spare().unwrap();
+        let write = |files: &StepFiles, bytes: &[u8], mode| {
+            fs::write(files.output(), bytes).unwrap();
+            fs::set_permissions(files.output(), fs::Permissions::from_mode(mode)).unwrap();
+        };
+        write(&files, b"text", 0o600);
+        assert!(keep_output(&files));
+        assert!(!files.output().exists() && fs::read(&spare).unwrap().is_empty());
+        assert!(world.spares.keep(&task));
+        let task = world.task("t2");
+        assert!(task.dir.join(SPARE).exists());
+
+        let files = StepFiles { dir: task.dir, stem: "s".into() };
+        write(&files, b"text", 0o644);
+        assert!(!keep_output(&files), "others may read it");
+        write(&files, &[0; 1 + SHORT as usize], 0o600);
+        assert!(!keep_output(&files), "it is long");
+        write(&files, b"text", 0o600);
+        fs::hard_link(files.output(), files.dir.join("link")).unwrap();
+        assert!(!keep_output(&files), "it has another name");
+        assert_eq!(fs::read(files.output()).unwrap(), b"text");
+    }
+
+    #[test]
     fn nothing_is_left_when_the_backend_is_gone() {
         let world = World::new();
-        assert!(world.spares.keep(&world.task("t1")));
+        let task = world.task("t1");
+        fs::write(task.dir.join(SPARE), "").unwrap();
+        assert!(world.spares.keep(&task));
         let World { folder, spares } = world;
         drop(spares);
         assert_eq!(fs::read_dir(folder.path().join("spare")).unwrap().count(), 0);

@@ -21,7 +21,7 @@ use crate::shims::{Shims, does_not_answer};
 /// Another shim has made the step's files.
 const EXISTS: i32 = rustix::io::Errno::EXIST.raw_os_error();
 
-/// A step that is ready: its script is written.
+/// A step that is ready: a long script is written.
 pub(crate) struct Ready {
     place: StepPlace,
     record: TaskRecord,
@@ -40,8 +40,7 @@ pub(crate) struct Alone {
 }
 
 /// Makes everything ready; making it ready again changes nothing.
-pub(crate) fn prepare(task: &TaskPlace, step: &Step, cgroups: &Cgroups) -> Result<Ready> {
-    let record = task.record()?;
+pub(crate) fn prepare(task: &TaskPlace, record: TaskRecord, step: &Step, cgroups: &Cgroups) -> Result<Ready> {
     let command = Command::of(step, &record, rustix::process::geteuid().is_root())?;
     let Options { bounds, ulimits } = Options::of(step)?;
     let place = task.step(&step.uuid);
@@ -49,7 +48,7 @@ pub(crate) fn prepare(task: &TaskPlace, step: &Step, cgroups: &Cgroups) -> Resul
     if place.has_output() {
         return Err(Error::AlreadyStarted(step.uuid.clone()));
     }
-    if let Some(script) = &command.script {
+    if let Some(script) = command.script.as_ref().filter(|_| command.script_in_file) {
         write_script(&record, step, script)
             .map_err(|error| Error::io(format!("writing the script of step {:?}", step.name), error))?;
     }
@@ -122,6 +121,7 @@ impl Ready {
         order.label.clone_from(&step.name);
         order.env = environment::of_step(host, step, &record.home(), &record.workspace, &command.shell);
         order.cwd.clone_from(&command.directory);
+        order.script = command.script.clone().filter(|_| !command.script_in_file);
         order.run_as =
             record.owner().map(|owner| RunAs { uid: owner.uid, gid: owner.gid, groups: Vec::new() });
         order.no_new_privileges = order.run_as.is_some();

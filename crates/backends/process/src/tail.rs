@@ -3,7 +3,7 @@
 //! A position is the offset of a frame in the output file: exact, and reading from it costs nothing of what came before.
 //! The file is read by the thread that polls: the shim has just written it, so it comes from memory.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use futures_util::stream;
 use jobwright_backend::{Error, LogChunk, LogPosition, LogStream, Result, StreamKind};
 use jobwright_model::{Step, TaskUuid};
 use jobwright_shim::frame::{Frame, FrameReader, Stream};
+use jobwright_shim::slot;
 
 use crate::backend::NAME;
 use crate::link::Link;
@@ -36,10 +37,18 @@ pub(crate) async fn tail(
     from: LogPosition,
 ) -> Result<LogStream> {
     let path = place.files.output();
+    // Begins before the file is opened: from now on it is not used again.
+    let watch = watcher.watch(&path);
     let file = File::open(&path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => Error::unknown_step(step, task),
         _ => Error::io(format!("opening the output of step {}", place.id), error),
     })?;
+    let mark = slot::mark(&file)
+        .map_err(|error| Error::io(format!("reading the output of step {}", place.id), error))?;
+    // Still under its name, so that mark is this step's.
+    if !fs::metadata(&path).is_ok_and(|named| file.metadata().is_ok_and(|file| file.ino() == named.ino())) {
+        return Err(Error::unknown_step(step, task));
+    }
     let shim = match shims.locate(place).await? {
         Whereabouts::Under(link) => Some(link),
         Whereabouts::Gone | Whereabouts::Nowhere => None,
@@ -47,9 +56,10 @@ pub(crate) async fn tail(
     let follower = Follower {
         step: place.id.to_string(),
         file,
+        mark,
         reader: FrameReader::at(from.get()),
         buffer: vec![0; FIRST_PIECE],
-        watch: watcher.watch(&path),
+        watch,
         shim,
         is_last_look: false,
         ended: false,
@@ -62,6 +72,8 @@ pub(crate) async fn tail(
 struct Follower {
     step: String,
     file: File,
+    /// By what the file is this step's; `None` until the shim wrote it.
+    mark: Option<[u8; slot::TOKEN]>,
     reader: FrameReader,
     buffer: Vec<u8>,
     watch: Watch,
@@ -95,6 +107,10 @@ impl Follower {
     /// Takes what the file has beyond what was read; false when there is nothing.
     fn read(&mut self) -> io::Result<bool> {
         let length = self.file.read_at(&mut self.buffer, self.reader.wanted())?;
+        if length > 0 && !self.is_still_its_own()? {
+            self.is_last_look = true;
+            return Ok(false);
+        }
         self.reader.push(&self.buffer[..length]);
         if length == self.buffer.len() && length < PIECE {
             self.buffer.resize(PIECE, 0);
@@ -102,11 +118,20 @@ impl Follower {
         Ok(length > 0)
     }
 
+    /// Whether what was just read is this step's: once it is destroyed, its file may become another's.
+    fn is_still_its_own(&mut self) -> io::Result<bool> {
+        let now = slot::mark(&self.file)?;
+        self.mark = self.mark.or(now);
+        Ok(self.mark == now)
+    }
+
     /// Until the file grew, or it is certain that it will not.
     async fn wait(&mut self) -> io::Result<()> {
         // A half-written frame may be taken back when a disk is full; it is read again when it is whole.
         self.reader.forget_partial();
-        let has_name = self.file.metadata()?.nlink() > 0;
+        let now = self.file.metadata()?;
+        // One that another process destroyed may have been emptied to be used again.
+        let has_name = now.nlink() > 0 && now.len() >= self.reader.offset();
         match &self.shim {
             Some(shim) if has_name => tokio::select! {
                 () = self.watch.grown() => {}
@@ -126,7 +151,7 @@ impl Follower {
             let Some(placed) = placed else { break };
             let next = placed.next;
             let (stream, bytes) = match placed.frame {
-                Frame::Start(_) => continue,
+                Frame::Exit | Frame::Start(_) => continue,
                 Frame::End(_) => {
                     self.ended = true;
                     break;

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
@@ -24,6 +24,17 @@ const PAUSE: Duration = Duration::from_millis(20);
 pub(crate) struct Watcher {
     /// Made with the first watch and kept: closing an instance makes the system wait for milliseconds.
     current: Mutex<Option<Running>>,
+    followed: Arc<Followed>,
+}
+
+/// How many follow which file, whether the system gave them a watch or not.
+#[derive(Default)]
+struct Followed(Mutex<HashMap<PathBuf, usize>>);
+
+/// One who is counted there.
+struct Follower {
+    followed: Arc<Followed>,
+    path: PathBuf,
 }
 
 /// An instance and the task that hands out its events; over when the runtime of that task is.
@@ -43,16 +54,23 @@ pub(crate) struct Watch {
     grown: Arc<Notify>,
     /// `None`: the system gave no watch.
     held: Option<(Arc<Inotify>, i32)>,
+    _follower: Follower,
 }
 
 impl Watcher {
     /// Watches the file at `path`, beginning before this returns.
     pub(crate) fn watch(&self, path: &Path) -> Watch {
+        let follower = Follower::new(Arc::clone(&self.followed), path);
         let grown = Arc::new(Notify::new());
         let held = self.inotify().and_then(|inotify| inotify.add(path, &grown)).map_err(|error| {
             tracing::debug!(%error, "no inotify watch for {}", path.display());
         });
-        Watch { grown, held: held.ok() }
+        Watch { grown, held: held.ok(), _follower: follower }
+    }
+
+    /// Whether somebody follows the file at `path`.
+    pub(crate) fn is_followed(&self, path: &Path) -> bool {
+        self.followed.all().contains_key(path)
     }
 
     fn inotify(&self) -> io::Result<Arc<Inotify>> {
@@ -64,6 +82,30 @@ impl Watcher {
         let task = tokio::spawn(Arc::clone(&inotify).deliver_for_ever());
         *current = Some(Running { inotify: Arc::clone(&inotify), task });
         Ok(inotify)
+    }
+}
+
+impl Followed {
+    fn all(&self) -> MutexGuard<'_, HashMap<PathBuf, usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Follower {
+    fn new(followed: Arc<Followed>, path: &Path) -> Self {
+        *followed.all().entry(path.to_owned()).or_default() += 1;
+        Self { followed, path: path.to_owned() }
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        let mut all = self.followed.all();
+        let Some(count) = all.get_mut(&self.path) else { return };
+        *count -= 1;
+        if *count == 0 {
+            all.remove(&self.path);
+        }
     }
 }
 

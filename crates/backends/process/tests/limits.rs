@@ -9,6 +9,8 @@ use std::time::Duration;
 use jobwright_backend::{Backend, Error};
 use jobwright_journal::since_boot;
 use jobwright_model::{Cause, Ending, ExitStatus, Step};
+use jobwright_shim::ExitRecord;
+use jobwright_shim::record::StepFiles;
 use serde_json::{Value, json};
 use support::{Bench, Task, cgroups, leftovers, sh};
 
@@ -182,14 +184,12 @@ async fn a_step_whose_owner_is_gone_is_ended_at_its_time_and_says_so() {
     task.until(&step, "ready").await;
     let Task { backend, uuid } = task;
     drop(backend);
-    let exit_file = bench
-        .root
-        .path()
-        .join("state/process/tasks")
-        .join(uuid.as_str())
-        .join(format!("{}.exit.json", step.uuid));
+    let files = StepFiles {
+        dir: bench.root.path().join("state/process/tasks").join(uuid.as_str()),
+        stem: step.uuid.as_str().to_owned(),
+    };
     let waited = tokio::time::timeout(Duration::from_secs(30), async {
-        while !exit_file.exists() {
+        while ExitRecord::read(&files).unwrap().is_none() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     });

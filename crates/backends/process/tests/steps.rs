@@ -6,6 +6,7 @@ mod support;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt;
 use jobwright_backend::{Backend, Error, LogPosition, WorkflowDiscoverer};
 use jobwright_model::{ExitStatus, StepType, TaskUuid, Workflow};
 use jobwright_process::RunAsChoice;
@@ -312,4 +313,51 @@ async fn a_step_that_removes_its_home_and_its_task_is_ended_all_the_same() {
     task.destroy().await;
     assert!(jobwright_shim::procfs::children(shim).unwrap().is_empty());
     assert!(bench.leftovers().is_empty());
+}
+
+/// The file of an output is used again for the next step of the task, but never while somebody has not read it to its end.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_output_is_used_again_and_who_follows_it_gets_his_own() {
+    let bench = Bench::new();
+    let task = bench.task().await;
+    let folder = bench.root.path().join("state/process/tasks").join(task.uuid.as_str());
+    let first = sh("echo first");
+    task.run(&first).await;
+    let mut followed = task.backend.tail_step(&first, &task.uuid, LogPosition::START).await.unwrap();
+    task.backend.destroy_step(&first, &task.uuid).await.unwrap();
+    assert!(!folder.join("spare").exists(), "somebody follows it");
+    let second = sh("echo second");
+    task.run(&second).await;
+    assert_eq!(followed.next().await.unwrap().unwrap().bytes, "first\n");
+    assert!(followed.next().await.is_none());
+    task.backend.destroy_step(&second, &task.uuid).await.unwrap();
+    assert_eq!(std::fs::metadata(folder.join("spare")).unwrap().len(), 0, "nothing is left of what it wrote");
+    let third = sh("echo third");
+    let (exit, output, _) = task.run(&third).await;
+    assert_eq!((exit.status, output.as_str()), (ExitStatus::Code(0), "third\n"));
+    assert!(!folder.join("spare").exists());
+    task.destroy().await;
+    assert_eq!(bench.leftovers(), [""; 0]);
+}
+
+/// As another process does it, which does not know who follows.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_follows_a_file_that_became_anothers_gets_nothing_of_it() {
+    let bench = Bench::new();
+    let task = bench.task().await;
+    let first = sh("echo first");
+    task.run(&first).await;
+    let from_start = LogPosition::START;
+    let mut before = task.backend.tail_step(&first, &task.uuid, from_start).await.unwrap();
+    let mut within = task.backend.tail_step(&first, &task.uuid, from_start).await.unwrap();
+    assert_eq!(within.next().await.unwrap().unwrap().bytes, "first\n");
+    bench.backend().await.destroy_step(&first, &task.uuid).await.unwrap();
+    task.run(&sh("echo second; echo and more of it")).await;
+    for followed in [&mut before, &mut within] {
+        while let Some(Ok(chunk)) = followed.next().await {
+            panic!("{:?} is another step's", chunk.bytes);
+        }
+    }
+    task.destroy().await;
+    assert_eq!(bench.leftovers(), [""; 0]);
 }

@@ -87,8 +87,10 @@ fn a_job_s_time_runs_out_without_jobwright() {
     let records = || -> Vec<String> {
         let tasks = std::fs::read_dir(&tasks).into_iter().flatten().flatten();
         let files = tasks.flat_map(|task| std::fs::read_dir(task.path()).into_iter().flatten().flatten());
-        let exits = files.filter(|file| file.file_name().to_string_lossy().ends_with(".exit.json"));
-        exits.map(|file| std::fs::read_to_string(file.path()).unwrap_or_default()).collect()
+        let exits = files.filter(|file| file.file_name().to_string_lossy().ends_with(".output"));
+        exits
+            .map(|file| String::from_utf8_lossy(&std::fs::read(file.path()).unwrap_or_default()).into_owned())
+            .collect()
     };
     assert!(
         wait_for(|| records().iter().any(|record| record.contains("\"ended_by\":\"deadline\""))),

@@ -111,7 +111,7 @@ impl Output {
         reader.push(&fs::read(files.output()).unwrap());
         while let Some(placed) = reader.next_frame().unwrap() {
             match placed.frame {
-                Frame::Start(_) => {}
+                Frame::Exit | Frame::Start(_) => {}
                 Frame::Data { stream, bytes } => output.frames.push((stream, bytes.to_vec())),
                 Frame::Gap { lost, .. } => output.gaps += lost,
                 Frame::End(end) => output.end = Some(end),

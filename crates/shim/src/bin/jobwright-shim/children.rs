@@ -26,7 +26,10 @@ impl Shim {
     /// Copies what a step wrote, at most one turn's worth.
     pub(crate) fn copy(&mut self, key: u64, stream: Stream) {
         self.copy_at_most(key, stream, TURN);
-        if self.steps.get(key).is_some_and(|step| step.pipes_are_closed() && !step.spool.is_complete()) {
+        // That of a running step is marked when it ends, which is mostly at once: then one turn tells both.
+        let is_at_its_end =
+            |step: &Step| step.pipes_are_closed() && !step.is_running() && !step.spool.is_complete();
+        if self.steps.get(key).is_some_and(is_at_its_end) {
             self.end_output(key, OutputEnd::Eof);
         }
     }
@@ -104,25 +107,30 @@ impl Shim {
     /// Waits for every child that ended: steps' first processes, and what was left to the shim.
     pub(crate) fn wait_for_children(&mut self) {
         let mut any = false;
+        // Whether a look at the children would show nothing new: until one is waited for that could have left children of its own to
+        // the shim after the last look. A step's first process had ended before it.
+        let mut is_surveyed = false;
         while let Some(pid) = system::peek_ended_child() {
             any = true;
             let step = self.steps.key_of_process(pid);
             if step.is_some() || self.execs.has(pid) {
                 // What it leaves behind was given to the shim when it ended, and its numbers are still its own.
                 self.family.survey(&self.steps);
+                is_surveyed = true;
             }
             let Some((status, usage)) = system::reap(pid) else { continue };
             self.steps.waited_for(pid);
             match step {
                 Some(key) => self.finish(key, status, usage),
                 None => {
+                    is_surveyed = false;
                     self.family.waited_for(pid);
                     self.finish_exec(pid, status, usage);
                 }
             }
         }
         if any {
-            self.look_after_ended();
+            self.look_after_ended(is_surveyed);
         }
     }
 
@@ -157,11 +165,11 @@ impl Shim {
     }
 
     /// After any end: which steps are gone, which leave something behind, which stops are complete.
-    fn look_after_ended(&mut self) {
+    fn look_after_ended(&mut self, is_surveyed: bool) {
         let open: Vec<u64> =
             self.steps.iter().filter(|(_, step)| !step.is_gone).map(|(key, _)| key).collect();
         let ended = |step: &Step| !step.is_running();
-        if open.iter().any(|key| self.steps.get(*key).is_some_and(ended)) {
+        if !is_surveyed && open.iter().any(|key| self.steps.get(*key).is_some_and(ended)) {
             self.family.survey(&self.steps);
         }
         for key in open {
@@ -183,13 +191,13 @@ impl Shim {
 /// Writes the exit record, or notes that it is still to be written. True if it is there.
 fn record(step: &mut Step) -> bool {
     let Some(exit) = &step.exit else { return false };
-    let result = step.exit_file.publish(exit);
-    let folder_is_gone = matches!(&result, Err(error) if error.kind() == io::ErrorKind::NotFound);
+    let result = step.spool.publish(exit);
+    let file_is_gone = matches!(&result, Err(error) if error.kind() == io::ErrorKind::NotFound);
     step.record_retry = match result {
         Ok(()) => None,
-        // The owner removed the step's folder; there is nobody to write for.
-        Err(_) if folder_is_gone => None,
+        // The owner removed the step's file; there is nobody to write for.
+        Err(_) if file_is_gone => None,
         Err(_) => Some(Instants::now().boottime_ns + RETRY_NS),
     };
-    step.record_retry.is_none() && !folder_is_gone
+    step.record_retry.is_none() && !file_is_gone
 }

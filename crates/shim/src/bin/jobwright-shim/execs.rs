@@ -79,5 +79,5 @@ impl Shim {
 /// One descriptor is all three streams.
 fn streams(descriptors: &[OwnedFd], terminal: bool) -> Streams<'_> {
     let at = |place: usize| descriptors[place.min(descriptors.len() - 1)].as_fd();
-    Streams { input: Some(at(0)), output: at(1), error: at(2), terminal }
+    Streams { input: Some(at(0)), output: at(1), error: at(2), script: None, terminal }
 }

@@ -10,7 +10,6 @@ mod children;
 mod connection;
 mod daemon;
 mod execs;
-mod exit_file;
 mod family;
 mod orders;
 mod poller;

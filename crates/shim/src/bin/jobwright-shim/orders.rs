@@ -15,7 +15,6 @@ use jobwright_shim::{StepId, procfs};
 use rustix::pipe::PipeFlags;
 
 use crate::connection::Connection;
-use crate::exit_file::ExitFile;
 use crate::poller::Source;
 use crate::shim::Shim;
 use crate::spawn::Streams;
@@ -170,39 +169,23 @@ impl Shim {
             let subject = order.files.dir.display().to_string();
             StartFailure { problem: StartProblem::Folder, subject, errno: error.raw_os_error().unwrap_or(0) }
         };
-        let exit_file = ExitFile::reserve(&order.files).map_err(|error| Refusal::Start(folder(error)))?;
-        let spool = match Spool::create(&order.files.output()) {
-            Ok(spool) => spool,
-            Err(error) => {
-                exit_file.abandon();
-                return Err(Refusal::Start(folder(error)));
-            }
-        };
-        self.start_in(&order, exit_file, spool).map_err(|(failure, exit_file)| {
-            exit_file.abandon();
+        let key = self.steps.next_key();
+        let token = format!("{}-{key}", self.token_base);
+        let spool = Spool::create(&order.files, &token).map_err(|error| Refusal::Start(folder(error)))?;
+        self.start_in(&order, (key, token), spool).map_err(|failure| {
             // An output without a step would look like one that is still written.
             let _ = std::fs::remove_file(order.files.output());
             Refusal::Start(failure)
         })
     }
 
-    #[allow(clippy::result_large_err, reason = "the reserved file goes back to be removed")]
     fn start_in(
         &mut self,
         order: &StartOrder,
-        exit_file: ExitFile,
+        (key, token): (u64, String),
         mut spool: Spool,
-    ) -> Result<Answer, (StartFailure, ExitFile)> {
-        let key = self.steps.next_key();
-        let token = format!("{}-{key}", self.token_base);
-        if let Err(error) = exit_file.note(&token) {
-            let (subject, errno) = (order.files.dir.display().to_string(), error.raw_os_error().unwrap_or(0));
-            return Err((StartFailure { problem: StartProblem::Folder, subject, errno }, exit_file));
-        }
-        let (stdout, stderr, pid) = match self.spawn_with_pipes(order, &token, key) {
-            Ok(started) => started,
-            Err(failure) => return Err((failure, exit_file)),
-        };
+    ) -> Result<Answer, StartFailure> {
+        let (stdout, stderr, pid) = self.spawn_with_pipes(order, &token, key)?;
         let started = Instants::now();
         // The child was not waited for, so its entry is there even if it already ended.
         let start_time = procfs::stat(pid).map_or(0, |stat| stat.start_time);
@@ -221,7 +204,7 @@ impl Shim {
             system::kill(-(pid as i32), libc::SIGKILL);
             let errno = error.raw_os_error().unwrap_or(0);
             let subject = order.files.dir.display().to_string();
-            return Err((StartFailure { problem: StartProblem::Folder, subject, errno }, exit_file));
+            return Err(StartFailure { problem: StartProblem::Folder, subject, errno });
         }
         let inode = |pipe: &Pipe| rustix::fs::fstat(&pipe.descriptor).map_or(0, |stat| stat.st_ino);
         let step = Step {
@@ -240,7 +223,6 @@ impl Shim {
             stdout: Some(stdout),
             stderr: Some(stderr),
             spool,
-            exit_file,
             exit: None,
             record_retry: None,
             is_gone: false,
@@ -271,7 +253,9 @@ impl Shim {
         let (stdout, stdout_of_step) = pipe(Source::Stdout(key)).map_err(resources)?;
         let (stderr, stderr_of_step) = pipe(Source::Stderr(key)).map_err(resources)?;
         let (output, error) = (stdout_of_step.as_fd(), stderr_of_step.as_fd());
-        let streams = Streams { input: None, output, error, terminal: false };
+        let script = order.script.as_deref().map(system::sealed_text).transpose().map_err(resources)?;
+        let script = script.as_ref().map(AsFd::as_fd);
+        let streams = Streams { input: None, output, error, script, terminal: false };
         let pid = self.spawner.spawn(order, token, &streams)?;
         Ok((stdout, stderr, pid))
     }
@@ -329,6 +313,7 @@ fn confinement(order: &StartOrder) -> StartOrder {
         step: order.step.clone(),
         argv: Vec::new(),
         env: BTreeMap::new(),
+        script: None,
         cwd: order.cwd.clone(),
         files: order.files.clone(),
         label: String::new(),

@@ -13,7 +13,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr;
 
-use jobwright_shim::protocol::{Resource, StartFailure, StartOrder, StartProblem, TOKEN_VARIABLE};
+use jobwright_shim::protocol::{
+    Resource, SCRIPT_DESCRIPTOR, StartFailure, StartOrder, StartProblem, TOKEN_VARIABLE,
+};
 use libc::rlimit64;
 
 use crate::system;
@@ -36,6 +38,8 @@ pub(crate) struct Streams<'a> {
     pub(crate) input: Option<BorrowedFd<'a>>,
     pub(crate) output: BorrowedFd<'a>,
     pub(crate) error: BorrowedFd<'a>,
+    /// What the program finds on [`SCRIPT_DESCRIPTOR`].
+    pub(crate) script: Option<BorrowedFd<'a>>,
     /// The input is a terminal that becomes the one of the program's session.
     pub(crate) terminal: bool,
 }
@@ -66,6 +70,7 @@ struct Child<'a> {
     input: Option<c_int>,
     output: c_int,
     error: c_int,
+    script: Option<c_int>,
     terminal: bool,
     directory: &'a CString,
     programs: &'a [CString],
@@ -108,6 +113,7 @@ impl Spawner {
             input: streams.input.map(|input| input.as_raw_fd()),
             output: streams.output.as_raw_fd(),
             error: streams.error.as_raw_fd(),
+            script: streams.script.map(|script| script.as_raw_fd()),
             terminal: streams.terminal,
             directory: &prepared.directory,
             programs: &prepared.programs,
@@ -235,11 +241,24 @@ fn candidates(program: &str, path: Option<&str>) -> Result<Vec<CString>, StartFa
         return Ok(vec![c_string("argv", program)?]);
     }
     let path = path.unwrap_or("/usr/local/bin:/usr/bin:/bin");
-    path.split(':')
+    let candidates: Vec<CString> = path
+        .split(':')
         .map(|folder| {
             c_string("PATH", &format!("{}/{program}", if folder.is_empty() { "." } else { folder }))
         })
-        .collect()
+        .collect::<Result<_, _>>()?;
+    let absent = candidates.iter().take_while(|candidate| is_surely_absent(candidate)).count();
+    // When none is there, the child says it.
+    Ok(if absent < candidates.len() { candidates[absent..].to_vec() } else { candidates })
+}
+
+/// Whether the child would not find the program there: a look costs a tenth of trying to execute it. A relative path is the child's
+/// own to look up.
+fn is_surely_absent(program: &CString) -> bool {
+    use rustix::fs::{Access, AtFlags, CWD, accessat};
+    let is_absolute = program.as_bytes().starts_with(b"/");
+    let look = || accessat(CWD, program, Access::EXISTS, AtFlags::empty());
+    is_absolute && matches!(look(), Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR))
 }
 
 fn bad_order(why: &str) -> StartFailure {
@@ -336,6 +355,10 @@ unsafe fn set_up_and_execute(child: &Child<'_>) -> Stage {
         if libc::dup2(child.output, 1) < 0 || libc::dup2(child.error, 2) < 0 {
             return Stage::Streams;
         }
+        // After the streams, whose numbers it may have.
+        if child.script.is_some_and(|script| !hand_over(script, SCRIPT_DESCRIPTOR)) {
+            return Stage::Streams;
+        }
         if child.terminal && libc::ioctl(0, libc::TIOCSCTTY, 0) != 0 {
             return Stage::Streams;
         }
@@ -361,6 +384,20 @@ unsafe fn write_file(path: *const c_char, bytes: &[u8]) -> bool {
         libc::close(file);
         *libc::__errno_location() = errno;
         written
+    }
+}
+
+/// Gives a descriptor the number under which the program finds it.
+///
+/// # Safety
+/// As [`set_up_and_execute`].
+unsafe fn hand_over(descriptor: c_int, number: c_int) -> bool {
+    // SAFETY: plain numbers.
+    unsafe {
+        match descriptor == number {
+            true => libc::fcntl(number, libc::F_SETFD, 0) == 0,
+            false => libc::dup2(descriptor, number) >= 0,
+        }
     }
 }
 

@@ -1,15 +1,19 @@
-//! A step's `output` file: appends frames, and keeps the step going when the disk does not take them.
+//! A step's `output` file: appends frames, keeps the step going when the disk does not take them, and holds the exit record,
+//! whose place is taken when the step starts.
 //!
 //! What cannot be written is dropped and counted per stream; when writing works again a gap frame says how much is
 //! missing (DESIGN rule 7). A frame is in the file whole or not at all. Reading the pipes is not here.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, IoSlice, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, ErrorKind, IoSlice};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use jobwright_shim::frame::{self, Frame, OutputEnd, StartInfo, Stream};
-use jobwright_shim::record::OutputState;
+use jobwright_shim::record::{ExitRecord, OutputState, StepFiles};
+use jobwright_shim::slot::{self, SLOT};
+use rustix::fs::{CWD, RenameFlags};
+use rustix::io::Errno;
 
 /// How long a file that could not be written is left alone, in nanoseconds.
 const RETRY_NS: u64 = 200_000_000;
@@ -33,12 +37,25 @@ pub(crate) struct Spool {
 }
 
 impl Spool {
-    /// Creates the file; it is an error if it is already there.
-    pub(crate) fn create(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)?;
+    /// Creates the file, or takes the spare one, with the place of the exit record; it is an error if it is already there. When the disk does not take that
+    /// place there is no file.
+    ///
+    /// On file systems that write again where they wrote, the place is then sure to take the record. One that does not (btrfs)
+    /// may refuse it while its disk is full; then it is tried again, as output is.
+    pub(crate) fn create(files: &StepFiles, token: &str) -> io::Result<Self> {
+        let path = &files.output();
+        let file = match take_spare(files, path)? {
+            Some(file) => file,
+            None => OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?,
+        };
+        if let Err(error) = file.write_all_at(&slot::empty(token), 0) {
+            // Nobody will come back to this file.
+            let _ = std::fs::remove_file(path);
+            return Err(error);
+        }
         Ok(Self {
             file,
-            length: 0,
+            length: SLOT as u64,
             dropped: [0; 2],
             lost: 0,
             retry_at: None,
@@ -48,7 +65,14 @@ impl Spool {
         })
     }
 
-    /// Writes the first frame.
+    /// Puts the exit record in its place, over an earlier one if there is one. An error of kind `NotFound`: the owner has removed the
+    /// file, there is nobody to write for.
+    pub(crate) fn publish(&self, record: &ExitRecord) -> io::Result<()> {
+        slot::fill(&self.file, record)?;
+        if self.file.metadata()?.nlink() > 0 { Ok(()) } else { Err(ErrorKind::NotFound.into()) }
+    }
+
+    /// Writes the frame that tells who was started.
     pub(crate) fn start(&mut self, info: StartInfo, time_ns: u64) -> io::Result<()> {
         let frame = frame::encode(&Frame::Start(info), time_ns)?;
         self.write(&frame, &[])
@@ -154,15 +178,31 @@ impl Spool {
     }
 
     fn write_all(&mut self, head: &[u8], payload: &[u8]) -> io::Result<()> {
-        let written = self.file.write_vectored(&[IoSlice::new(head), IoSlice::new(payload)])?;
+        let pieces = [IoSlice::new(head), IoSlice::new(payload)];
+        let written = match rustix::io::pwritev(&self.file, &pieces, self.length) {
+            Err(Errno::INTR) => 0,
+            written => written?,
+        };
+        let end = self.length + written as u64;
         match written.checked_sub(head.len()) {
-            Some(beyond) if beyond == payload.len() => Ok(()),
-            Some(beyond) => self.file.write_all(&payload[beyond..]),
+            Some(beyond) => self.file.write_all_at(&payload[beyond..], end),
             None => {
-                self.file.write_all(&head[written..])?;
-                self.file.write_all(payload)
+                self.file.write_all_at(&head[written..], end)?;
+                self.file.write_all_at(payload, self.length + head.len() as u64)
             }
         }
+    }
+}
+
+/// The spare file under its new name, when there is one.
+fn take_spare(files: &StepFiles, path: &Path) -> io::Result<Option<File>> {
+    let Some(spare) = files.spare() else { return Ok(None) };
+    match rustix::fs::renameat_with(CWD, &spare, CWD, path, RenameFlags::NOREPLACE) {
+        // Ours since it has this name.
+        Ok(()) => OpenOptions::new().write(true).open(path).map(Some),
+        // There is none, or the file system has no such renaming.
+        Err(Errno::NOENT | Errno::INVAL | Errno::NOSYS) => Ok(None),
+        Err(errno) => Err(errno.into()),
     }
 }
 

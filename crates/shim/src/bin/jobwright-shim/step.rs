@@ -9,7 +9,6 @@ use jobwright_shim::protocol::Refusal;
 use jobwright_shim::record::{EndedBy, ExitRecord, Instants, StepFiles};
 use jobwright_shim::{StartOrder, StepId, StepStatus};
 
-use crate::exit_file::ExitFile;
 use crate::spool::Spool;
 
 /// One step, from its start until it is forgotten.
@@ -36,7 +35,6 @@ pub(crate) struct Step {
     /// The two pipes' inode numbers, by which a process that holds one is known.
     pub(crate) pipe_inodes: [u64; 2],
     pub(crate) spool: Spool,
-    pub(crate) exit_file: ExitFile,
     /// Set when the first process was waited for; its number may be another's from then on.
     pub(crate) exit: Option<ExitRecord>,
     /// When to write the exit record that could not be written, in nanoseconds since boot.

@@ -30,7 +30,11 @@ impl Shim {
             stopping.next = if stopping.killing_since.is_some() { now } else { stopping.next.min(until) };
         } else {
             let waiters = waiter.into_iter().collect();
+            let is_gone = step.is_gone;
             step.stopping = Some(Stopping { cause, next: until, killing_since: None, waiters });
+            if is_gone {
+                return self.complete_stop(key);
+            }
             self.family.survey(&self.steps);
             if grace_ms > 0 {
                 self.family.signal(key, &self.steps, libc::SIGTERM);

@@ -178,6 +178,16 @@ pub(crate) fn raise_open_files() -> libc::rlimit64 {
     }
 }
 
+/// A file in memory that holds `text`, which nobody can change. It has no name, and goes with its last descriptor.
+pub(crate) fn sealed_text(text: &str) -> io::Result<OwnedFd> {
+    use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+    let descriptor = memfd_create("script", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+    let file = std::fs::File::from(descriptor);
+    std::os::unix::fs::FileExt::write_all_at(&file, text.as_bytes(), 0)?;
+    fcntl_add_seals(&file, SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE)?;
+    Ok(file.into())
+}
+
 /// Bytes that nobody can guess.
 pub(crate) fn random() -> io::Result<[u8; 16]> {
     let mut bytes = [0; 16];
