@@ -43,7 +43,9 @@ impl Command {
         let argv = if !step.entrypoint.is_empty() {
             step.entrypoint.clone()
         } else if !step.commands.is_empty() {
-            let script = script::text(&step.commands, &directory);
+            // The shell starts in the workspace.
+            let elsewhere = Some(directory.as_path()).filter(|directory| *directory != record.workspace);
+            let script = script::text(&step.commands, elsewhere);
             let script_in_file = script.len() > script::LONG;
             let file = match script_in_file {
                 true => record.script(&step.uuid).to_string_lossy().into_owned(),

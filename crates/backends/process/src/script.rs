@@ -16,10 +16,13 @@ pub(crate) fn on_descriptor(script: &str) -> String {
     format!("exec {SCRIPT_DESCRIPTOR}<&-\n{script}")
 }
 
-/// The script's text.
-pub(crate) fn text(commands: &[String], directory: &Path) -> String {
-    let directory = quoted(&directory.to_string_lossy());
-    let mut script = format!("set -e\n{NETRC}[ -d {directory} ] || mkdir -p {directory}\ncd {directory}\n");
+/// The script's text; `directory` is where the commands run, when that is not where the shell starts.
+pub(crate) fn text(commands: &[String], directory: Option<&Path>) -> String {
+    let mut script = format!("set -e\n{NETRC}");
+    if let Some(directory) = directory {
+        let directory = quoted(&directory.to_string_lossy());
+        script.push_str(&format!("[ -d {directory} ] || mkdir -p {directory}\ncd {directory}\n"));
+    }
     for command in commands {
         // The built-in `echo` of some shells would change backslashes.
         script.push_str(&format!("\nprintf '%s\\n' {}\n{command}\n", quoted(&format!("+ {command}"))));
@@ -52,7 +55,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let commands: Vec<String> = commands.iter().map(|&command| command.to_owned()).collect();
         let script = dir.path().join("script");
-        std::fs::write(&script, text(&commands, &dir.path().join("it's here"))).unwrap();
+        std::fs::write(&script, text(&commands, Some(&dir.path().join("it's here")))).unwrap();
         let output = Command::new("/bin/sh").arg(script).env("HOME", dir.path()).output().unwrap();
         (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
     }
@@ -94,7 +97,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let commands = ["cat \"$HOME/.netrc\"; stat -c %a \"$HOME/.netrc\"; env".to_owned()];
         let script = dir.path().join("script");
-        std::fs::write(&script, text(&commands, dir.path())).unwrap();
+        std::fs::write(&script, text(&commands, Some(dir.path()))).unwrap();
         let mut shell = Command::new("/bin/sh");
         shell.arg(script).env_clear().env("HOME", dir.path()).env("PATH", "/usr/bin:/bin");
         shell.env("CI_NETRC_MACHINE", "forge").env("CI_NETRC_USERNAME", "me").env("CI_NETRC_PASSWORD", "pw");

@@ -121,6 +121,11 @@ impl Ready {
         order.label.clone_from(&step.name);
         order.env = environment::of_step(host, step, &record.home(), &record.workspace, &command.shell);
         order.cwd.clone_from(&command.directory);
+        if command.script.is_some() {
+            // By that name a shell knows where it is, which may not be the only one.
+            let directory = command.directory.to_string_lossy().into_owned();
+            order.env.insert("PWD".into(), directory);
+        }
         order.script = command.script.clone().filter(|_| !command.script_in_file);
         order.run_as =
             record.owner().map(|owner| RunAs { uid: owner.uid, gid: owner.gid, groups: Vec::new() });

@@ -9,6 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::fs::{SeekFrom, Stat};
 use rustix::io::Errno;
 
+/// A file of so many bytes or fewer is read and written: a reflink saves nothing then, and a copy in the kernel takes longer than two
+/// calls.
+const SMALL: u64 = 64 << 10;
+
 /// Which ways of copying have turned out not to work between two file systems, so that no call is wasted on them again.
 #[derive(Default)]
 pub(super) struct Ways {
@@ -32,11 +36,13 @@ impl Ways {
     /// Copies all of `source`, whose state is `stat`, into the empty file `dest`.
     pub(super) fn copy(&self, source: OwnedFd, dest: &OwnedFd, stat: &Stat) -> Result<Copied, Failure> {
         let size = u64::try_from(stat.st_size).unwrap_or(0);
-        if size > 0 && self.reflink(&source, dest)? {
+        if size > SMALL && self.reflink(&source, dest)? {
             return Ok(Copied { bytes: size, reflinked: true });
         }
         let has_holes = u64::try_from(stat.st_blocks).unwrap_or(0).saturating_mul(512) < size;
-        let copied = if has_holes {
+        let copied = if size <= SMALL && !has_holes {
+            by_hand(&source, dest, size)?
+        } else if has_holes {
             self.copy_extents(&source, dest, size)?
         } else {
             self.copy_run(&source, dest, size)?
