@@ -13,9 +13,9 @@ use crate::exec::{ExecEnd, ExecOrder};
 use crate::record::{EndedBy, ExitRecord, Instants, StepFiles};
 
 /// The newest protocol that this build speaks.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 /// The oldest protocol that this build speaks.
-pub const PROTOCOL_MIN: u32 = 1;
+pub const PROTOCOL_MIN: u32 = 2;
 /// The variable by which a step's processes are known, set by the shim in each step's environment.
 pub const TOKEN_VARIABLE: &str = "JOBWRIGHT_STEP_TOKEN";
 /// The descriptor on which a step's program finds the [script](StartOrder::script) of its order.
