@@ -174,10 +174,10 @@ fn another_protocol_is_refused_with_what_would_be_right() {
     assert!(ask("{\"id\":1,\"order\":\"list\"}\n").contains("hello_first"));
     assert!(
         ask("{\"id\":2,\"order\":{\"hello\":{\"min\":90,\"max\":99}}}\n")
-            .contains("\"protocol\":{\"min\":1,\"max\":1")
+            .contains("\"protocol\":{\"min\":2,\"max\":2")
     );
     assert!(ask("not json\n").contains("bad_order"));
-    assert!(ask("{\"id\":3,\"order\":{\"hello\":{\"min\":1,\"max\":99}}}\n").contains("\"protocol\":1"));
+    assert!(ask("{\"id\":3,\"order\":{\"hello\":{\"min\":1,\"max\":99}}}\n").contains("\"protocol\":2"));
     assert!(ask("{\"id\":4,\"order\":\"list\"}\n").contains("{\"list\":[]}"));
 }
 
@@ -246,7 +246,13 @@ fn it_serves_without_a_socket_too() {
         .unwrap();
     let order = StartOrder::new(StepId::new("s"), root.path(), ["/bin/sh", "-c", "exit 4"]);
     let requests = [
-        jobwright_shim::Request { id: 1, order: Order::Hello { min: 1, max: 1 } },
+        jobwright_shim::Request {
+            id: 1,
+            order: Order::Hello {
+                min: jobwright_shim::protocol::PROTOCOL_MIN,
+                max: jobwright_shim::protocol::PROTOCOL,
+            },
+        },
         jobwright_shim::Request { id: 2, order: Order::Start(Box::new(order)) },
     ];
     for request in requests {
