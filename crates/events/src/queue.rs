@@ -226,7 +226,8 @@ mod tests {
     #[test]
     fn events_gather_until_somebody_waits() {
         const LONG: Duration = Duration::from_secs(3600);
-        let urgent: [(&str, fn(&Queue)); 3] = [
+        type Urgent = fn(&Queue);
+        let urgent: [(&str, Urgent); 3] = [
             ("a barrier", |queue| assert!(queue.push_barrier(1))),
             ("much that waits", |queue| (2..=5).for_each(|seq| assert!(queue.push(event(seq))))),
             ("the end", Queue::close),
