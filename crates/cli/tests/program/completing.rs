@@ -28,6 +28,7 @@ impl Place {
     fn new() -> Self {
         let bench = Bench::with(PIPELINE).without_engine();
         fs::create_dir_all(bench.state().join("runs/20261129T210000Z-abcdef")).unwrap();
+        bench.file("my-pipeline.yaml", "");
         let bin = bench.root().join("bin");
         fs::create_dir(&bin).unwrap();
         std::os::unix::fs::symlink(program(), bin.join("jobwright")).unwrap();
@@ -115,7 +116,7 @@ impl Drop for Interactive {
 }
 
 /// What the line is after a tab: the shell runs it with `echo` for a program, so it says what it took each word for.
-const LINES: [(&str, &str); 7] = [
+const LINES: [(&str, &str); 11] = [
     ("run -j comp\t", "<run><-j><compile>"),
     ("run -j lint\t", "<run><-j><lint & format>"),
     ("run -j os:l\t", "<run><-j><os:linux>"),
@@ -123,6 +124,10 @@ const LINES: [(&str, &str); 7] = [
     ("run -s sh\t", "<run><-s><ship it>"),
     ("artifacts ls 2026\t", "<artifacts><ls><20261129T210000Z-abcdef>"),
     ("vali\t", "<validate>"),
+    ("run --parallel-s\t", "<run><--parallel-stages>"),
+    ("run --backend dock\t", "<run><--backend><docker>"),
+    ("workflow run -b p\t", "<workflow><run><-b><process>"),
+    ("run -c my\t", "<run><-c><my-pipeline.yaml>"),
 ];
 
 /// Types each line, takes the completion, and has the shell say how it reads it.
