@@ -136,7 +136,10 @@ impl World {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        marks::naming(&root)
+        let spares =
+            std::fs::read_dir(bench.root.path().join("state/process/spare")).into_iter().flatten().flatten();
+        let spares = spares.map(|spare| spare.path().display().to_string());
+        marks::naming(&root).into_iter().chain(spares).collect()
     }
 
     /// Everything of this owner that is left in the engine, on disk or as a process, in words.

@@ -24,7 +24,9 @@ fn word(record: &Record, names: &[(&str, &jobwright_model::StepUuid)]) -> String
     match record {
         Record::TaskOpened { backend, job, .. } => format!("open {job} on {backend}"),
         Record::StepStarting { step, .. } => format!("start {}", name(step)),
+        Record::StepStopping { step, ending, .. } => format!("stop {} {}", name(step), ending.cause.as_str()),
         Record::StepEnded { step, ending, .. } => format!("end {} {}", name(step), ending.cause.as_str()),
+        Record::TaskEnded { ending, .. } => format!("end all {}", ending.cause.as_str()),
         Record::TaskClosed { .. } => "close".to_owned(),
         other => format!("{other:?}"),
     }
@@ -46,8 +48,15 @@ async fn the_journal_tells_a_run_in_order_and_without_secrets(world: World) {
     let records = Journal::<Record>::read(&path).unwrap().records;
     let told: Vec<_> = records.iter().map(|record| word(record, &names)).collect();
     let opened = format!("open the job on {}", world.backend.name());
-    let whole =
-        [&opened, "start first", "end first success", "start second", "end second start_failure", "close"];
+    let whole = [
+        &opened,
+        "start first",
+        "end first success",
+        "start second",
+        "end second start_failure",
+        "end all start_failure",
+        "close",
+    ];
     // An engine that sees a missing program when the container is made never comes to start it.
     let without = told.iter().all(|word| word != "start second");
     let expected: Vec<_> = whole.into_iter().filter(|word| !(without && *word == "start second")).collect();
@@ -76,5 +85,7 @@ async fn a_cancelled_run_closes_its_task_in_the_journal(world: World) {
     assert_eq!(report.ending.cause, Cause::ByShutdown);
     let records = Journal::<Record>::read(&path).unwrap().records;
     let told: Vec<_> = records.iter().map(|record| word(record, &[("build", &uuid)])).collect();
-    assert_eq!(told[1..], ["start build", "end build by_shutdown", "close"]);
+    let expected =
+        ["start build", "stop build by_shutdown", "end build by_shutdown", "end all by_shutdown", "close"];
+    assert_eq!(told[1..], expected);
 }

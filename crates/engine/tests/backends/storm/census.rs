@@ -33,11 +33,11 @@ impl Census {
     }
 }
 
-/// Every file and folder below, but for those of the shim, which goes with its backend.
+/// Every file and folder below, but for those of the shim and the spare folders, which go with their backend.
 fn list(folder: &Path, found: &mut BTreeSet<String>) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
-        if path.ends_with("process/shims") {
+        if path.ends_with("process/shims") || path.ends_with("process/spare") {
             continue;
         }
         found.insert(path.display().to_string());
