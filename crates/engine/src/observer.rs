@@ -116,8 +116,8 @@ impl Observer for JobObserver {
     }
 
     fn told_before(&self, step: &Step) -> ToldBefore {
-        match self.log.recovered().resume_position(self.output.job.as_deref().unwrap_or_default(), &step.name)
-        {
+        let job = self.output.job.as_deref().unwrap_or_default();
+        match self.log.recovered().resume_position(job, &step.name, self.output.attempt) {
             ResumePosition::Start => ToldBefore::UpTo(ResumePoint::default()),
             ResumePosition::At(OutputPosition { from, skip_stdout, skip_stderr }) => {
                 let from = LogPosition::new(from);

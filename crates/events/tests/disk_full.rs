@@ -140,7 +140,7 @@ async fn when_there_is_room_again_output_is_written_again_behind_the_gap() {
     assert_eq!((kept, gap), (b"beforeafter".to_vec(), missing));
     let (_, log) = logged_bus(disk.path());
     let expected = jobwright_events::ResumePosition::At(jobwright_events::OutputPosition::at(position));
-    assert_eq!(log.recovered().resume_position("a", "s"), expected);
+    assert_eq!(log.recovered().resume_position("a", "s", 1), expected);
 }
 
 #[tokio::test]

@@ -113,7 +113,7 @@ async fn wherever_a_crash_cut_the_log_whole_lines_are_kept_and_writing_goes_on_w
             3..=9 => ResumePosition::At(OutputPosition::at(kept - 2)),
             _ => ResumePosition::At(OutputPosition::at(7)),
         };
-        assert_eq!(log.recovered().resume_position("a", "s"), expected, "cut at {cut}");
+        assert_eq!(log.recovered().resume_position("a", "s", 1), expected, "cut at {cut}");
         bus.emit(run_finished());
         log.close().unwrap();
         let written: Vec<_> = lines_of(folder.path()).iter().map(|wire| wire.seq).collect();
@@ -160,8 +160,8 @@ fn positions_that_were_only_in_a_lost_index_are_unknown_and_not_the_start() {
     small_log(folder.path());
     fs::remove_file(folder.path().join(INDEX_FILE)).unwrap();
     let log = EventLog::open(folder.path(), &run_id(), LogOptions::default()).unwrap();
-    assert_eq!(log.recovered().resume_position("a", "s"), ResumePosition::Unknown);
-    assert_eq!(log.recovered().resume_position("a", "other"), ResumePosition::Start);
+    assert_eq!(log.recovered().resume_position("a", "s", 1), ResumePosition::Unknown);
+    assert_eq!(log.recovered().resume_position("a", "other", 1), ResumePosition::Start);
 }
 
 #[test]
@@ -172,7 +172,20 @@ fn a_new_attempt_of_a_step_begins_at_the_start() {
     bus.emit(EventKind::StepStarted { job: "a".into(), step: "s".into(), attempt: 2 });
     log.close().unwrap();
     let (_, log) = logged_bus(folder.path());
-    assert_eq!(log.recovered().resume_position("a", "s"), ResumePosition::Start);
+    assert_eq!(log.recovered().resume_position("a", "s", 2), ResumePosition::Start);
+}
+
+#[test]
+fn an_attempt_whose_start_did_not_come_into_the_log_has_nothing_of_the_one_before_it() {
+    let folder = tempdir().unwrap();
+    let (bus, log) = logged_bus(folder.path());
+    bus.emit(EventKind::StepStarted { job: "a".into(), step: "s".into(), attempt: 1 });
+    bus.emit(output("a", "x", Some(9)));
+    log.close().unwrap();
+    let (_, log) = logged_bus(folder.path());
+    let position = |attempt| log.recovered().resume_position("a", "s", attempt);
+    assert_eq!(position(1), ResumePosition::At(OutputPosition::at(9)));
+    assert_eq!(position(2), ResumePosition::Start);
 }
 
 #[test]

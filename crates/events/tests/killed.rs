@@ -28,7 +28,7 @@ fn byte_at(position: u64) -> u8 {
 fn writer_that_runs_until_it_is_killed() {
     let Some(folder) = std::env::var_os(FOLDER).map(PathBuf::from) else { return };
     let (bus, log) = logged_bus(&folder);
-    let start = |job| match log.recovered().resume_position(job, "s") {
+    let start = |job| match log.recovered().resume_position(job, "s", 1) {
         ResumePosition::Start => 0,
         ResumePosition::At(position) => position.from,
         ResumePosition::Unknown => panic!("{job} does not know how far it is"),
@@ -70,7 +70,7 @@ async fn a_killed_writer_leaves_a_log_that_knows_how_far_it_is() {
         let reader = log.reader().unwrap();
         for job in ["a", "b"] {
             let (bytes, missing) = bytes_and_gaps(reader.job_output(job)).await;
-            let position = match log.recovered().resume_position(job, "s") {
+            let position = match log.recovered().resume_position(job, "s", 1) {
                 ResumePosition::At(position) => position.from,
                 ResumePosition::Start => 0,
                 ResumePosition::Unknown => panic!("round {round}: {job} does not know how far it is"),

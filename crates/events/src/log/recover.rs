@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use jobwright_model::RunId;
 
 use super::index::{Index, LineKind, Record, key, optional_key};
-use crate::event::Event;
+use crate::event::{Event, EventKind};
 use crate::kinds::OutputPosition;
 use crate::told::Told;
 use crate::wire::WireEvent;
@@ -33,6 +33,8 @@ pub struct Recovered {
     /// What it tells beside output.
     pub told: Told,
     positions: HashMap<(u64, u64), ResumePosition>,
+    /// The newest attempt of each step whose start is told.
+    attempts: HashMap<(u64, u64), u32>,
 }
 
 /// Where a step's output is to be read from so that none of it is lost or doubled.
@@ -55,13 +57,19 @@ impl Recovered {
             torn_bytes: 0,
             told: Told::default(),
             positions: HashMap::new(),
+            attempts: HashMap::new(),
         }
     }
 
-    /// Where the output of the step's newest attempt goes on. Of a step that is no job's, the job is the empty text.
+    /// Where the output of the step's attempt, the newest there is, goes on. What was told of the attempts before it is not this one's, whose
+    /// start may not have come into the log. Of a step that is no job's, the job is the empty text, and the attempt the first.
     #[must_use]
-    pub fn resume_position(&self, job: &str, step: &str) -> ResumePosition {
-        self.positions.get(&(optional_key(Some(job)), key(step))).copied().unwrap_or(ResumePosition::Start)
+    pub fn resume_position(&self, job: &str, step: &str, attempt: u32) -> ResumePosition {
+        let step = (optional_key(Some(job)), key(step));
+        if attempt > self.attempts.get(&step).copied().unwrap_or(1) {
+            return ResumePosition::Start;
+        }
+        self.positions.get(&step).copied().unwrap_or(ResumePosition::Start)
     }
 }
 
@@ -118,6 +126,7 @@ impl Found {
                 if records.is_empty() || !join(&records, end) {
                     self.index = FoundIndex::Rebuilt(scan(lines, 0, self.lines_end)?);
                     self.recovered.positions.clear();
+                    self.recovered.attempts.clear();
                     self.recovered.told = Told::default();
                     break;
                 }
@@ -145,7 +154,11 @@ impl Recovered {
             lines.read_exact_at(&mut line, record.offset)?;
             let event =
                 serde_json::from_slice::<WireEvent>(&line).ok().and_then(|wire| Event::try_from(wire).ok());
-            event.iter().for_each(|event| self.told.add(&event.kind));
+            let Some(event) = event else { continue };
+            if let EventKind::StepStarted { attempt, .. } = &event.kind {
+                self.attempts.insert((record.job, record.step), *attempt);
+            }
+            self.told.add(&event.kind);
         }
         Ok(())
     }
