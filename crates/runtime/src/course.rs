@@ -83,10 +83,12 @@ impl<'a> Course<'a> {
     ) -> (WorkflowReport, Legacy) {
         let set_up = if self.is_set_up { Ok(()) } else { self.set_up().await };
         match set_up {
-            Ok(()) => self.run_steps(plan).await,
-            Err(ending) => self.failure = Some(ending),
+            Ok(()) => self.run_steps(plan, slot).await,
+            Err(ending) => {
+                drop(slot);
+                self.failure = Some(ending);
+            }
         }
-        drop(slot);
         if let Some(keeping) = keeping {
             self.keep(&keeping).await;
         }
@@ -133,14 +135,16 @@ impl<'a> Course<'a> {
         self.endings[index] = Some(ending);
     }
 
-    /// Starts what is ready, takes in what ended, until nothing is left of either; then ends the steps in the background.
-    async fn run_steps(&mut self, mut plan: Plan) {
+    /// Starts what is ready, takes in what ended, until nothing is left of either; then ends the steps in the background. The `slot` goes when
+    /// nothing runs any more, which of a single step is known before it is removed.
+    async fn run_steps(&mut self, mut plan: Plan, mut slot: Option<Slot>) {
         let mut foreground = JoinSet::new();
         let mut background = JoinSet::new();
         let workflow_over = CancellationToken::new();
         loop {
             while let Some((index, failed_before)) = self.next_step(&mut plan) {
-                foreground.spawn(self.live(index, failed_before));
+                let own = if self.steps.len() == 1 { slot.take() } else { None };
+                foreground.spawn(self.live(index, failed_before, own));
             }
             match foreground.join_next().await {
                 None => break,
@@ -183,6 +187,7 @@ impl<'a> Course<'a> {
         &self,
         index: StepIndex,
         failed_before: bool,
+        slot: Option<Slot>,
     ) -> impl Future<Output = (StepIndex, Progressed)> + Send + 'static {
         let step = self.steps[index];
         let in_background = step.runs_in_background();
@@ -201,7 +206,7 @@ impl<'a> Course<'a> {
                     Err(result) => Progressed::Over(result),
                 },
                 Start::Running(running) if in_background => Progressed::InBackground(running),
-                Start::Running(running) => Progressed::Over(running.finish().await),
+                Start::Running(running) => Progressed::Over(running.finish(slot).await),
             };
             (index, progressed)
         }

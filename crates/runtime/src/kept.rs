@@ -211,7 +211,7 @@ impl Revisit {
             kept: std::sync::OnceLock::new(),
         };
         let result = match StepLife::new(Arc::new(shared), &step, true).begin(true).await {
-            Start::Running(running) => running.finish().await,
+            Start::Running(running) => running.finish(None).await,
             Start::Over(result) => result,
         };
         (result.ending, result.error)

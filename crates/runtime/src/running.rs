@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::activity::Activity;
+use crate::job::Slot;
 use crate::limits;
 use crate::observer::ResumePoint;
 use crate::outage::insist;
@@ -82,6 +83,8 @@ pub(crate) struct Running {
     watch: Watch,
     started: Timestamp,
     since: Instant,
+    /// The job's place, of a step that is all of it.
+    slot: Option<Slot>,
 }
 
 /// Why the watch over a running step is over.
@@ -117,11 +120,12 @@ impl Running {
     /// The step of `life`, which runs since `started`: that is, for `ran` already.
     pub(crate) fn new(life: StepLife, watch: Watch, started: Timestamp, ran: Duration) -> Self {
         let now = Instant::now();
-        Self { life, watch, started, since: now.checked_sub(ran).unwrap_or(now) }
+        Self { life, watch, started, since: now.checked_sub(ran).unwrap_or(now), slot: None }
     }
 
-    /// Watches the step to its end: its exit, a timeout, or the end of its scope.
-    pub(crate) async fn finish(mut self) -> StepResult {
+    /// Watches the step to its end: its exit, a timeout, or the end of its scope. The `slot` is free as soon as nothing of it runs.
+    pub(crate) async fn finish(mut self, slot: Option<Slot>) -> StepResult {
+        self.slot = slot;
         let shared = Arc::clone(&self.life.shared);
         let watched = tokio::select! {
             biased;
@@ -213,6 +217,9 @@ impl Running {
     async fn exited(mut self, exit: StepExit, judge: fn(&Self, StepExit) -> Ending) -> StepResult {
         let finished = Timestamp::now();
         let drained = self.drain().await;
+        if drained {
+            self.slot = None;
+        }
         if exit.status == ExitStatus::Code(0) && !exit.oom {
             self.life.shared.keep_of(&self.life.step).await;
         }
