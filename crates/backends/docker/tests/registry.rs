@@ -48,7 +48,7 @@ fn run(program: &str, arguments: &[&str]) -> Result<String, String> {
 }
 
 impl Registry {
-    async fn start() -> Result<Self, String> {
+    async fn start(engine: &str) -> Result<Self, String> {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
         let at = |name: &str| folder.path().join(name).display().to_string();
         fs::write(at("users"), run("htpasswd", &["-Bbn", "me", PASSWORD])?)
@@ -79,11 +79,11 @@ impl Registry {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        registry.fill()?;
+        registry.fill(engine)?;
         Ok(registry)
     }
 
-    fn fill(&self) -> Result<(), String> {
+    fn fill(&self, engine: &str) -> Result<(), String> {
         let credentials = format!("me:{PASSWORD}");
         let policy = self.folder.path().join("policy.json");
         fs::write(&policy, r#"{"default": [{"type": "insecureAcceptAnything"}]}"#)
@@ -91,20 +91,18 @@ impl Registry {
         let source = format!("docker-daemon:{}", support::IMAGE);
         let target = format!("docker://{}", self.image("app:1"));
         let policy = policy.display().to_string();
+        let daemon = format!("--src-daemon-host={engine}");
         let arguments = [
-            "copy",
             "--policy",
             &policy,
+            "copy",
+            &daemon,
             "--dest-tls-verify=false",
             "--dest-creds",
             &credentials,
             &source,
             &target,
         ];
-        let arguments: Vec<&str> = ["--policy", &policy]
-            .into_iter()
-            .chain(arguments.into_iter().filter(|word| *word != "--policy" && *word != policy))
-            .collect();
         run("skopeo", &arguments).map(drop)
     }
 
@@ -127,7 +125,10 @@ async fn surroundings() -> Option<(&'static Registry, Engine)> {
     static REGISTRY: OnceCell<Option<Registry>> = OnceCell::const_new();
     let engine = Engine::docker().await?;
     let start = || async {
-        Registry::start().await.inspect_err(|reason| eprintln!("SKIPPED: no registry: {reason}")).ok()
+        Registry::start(&engine.host)
+            .await
+            .inspect_err(|reason| eprintln!("SKIPPED: no registry: {reason}"))
+            .ok()
     };
     Some((REGISTRY.get_or_init(start).await.as_ref()?, engine))
 }
