@@ -98,7 +98,9 @@ impl Crew {
             Ok((_held, slot)) => self.attempts(job, exec, slot).await,
             Err(error) => (JobOutcome::not_passed(Ending::new(Cause::Workspace), error.to_string()), 1),
         };
-        let duration = begun.elapsed();
+        // One that ended under an owner that died took as long as it did, whenever that is told.
+        let before = outcome.ending.duration().filter(|_| self.executor.begun(&job.name) == Begun::Ended);
+        let duration = before.unwrap_or_else(|| begun.elapsed());
         let error = outcome.told(&job.name);
         let passed_over = job.allow_failure.covers(&outcome.ending);
         let report = JobReport {

@@ -1,6 +1,8 @@
 //! How something ended (DESIGN section 5): an outcome, its cause, and the evidence. The wire forms of the five interfaces
 //! are views of it. What a cause means for a retry is said here by its fault; whether to retry is not decided here.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -255,6 +257,13 @@ impl Ending {
         self.started.get_or_insert(started);
         self.finished.get_or_insert(finished);
         self
+    }
+
+    /// How long it took; none when its start or its end is not known, or the clock was set back between them.
+    #[must_use]
+    pub fn duration(&self) -> Option<Duration> {
+        let took = self.finished?.duration_since(self.started?);
+        Duration::try_from(took).ok()
     }
 
     /// Whether it passed.

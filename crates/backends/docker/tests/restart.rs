@@ -29,7 +29,12 @@ struct World {
 
 /// One for each restart; none, with a line that says why, where there can be no engine.
 async fn running(live_restore: bool) -> Option<World> {
-    let engine = match OwnEngine::start(live_restore).await {
+    let started = async {
+        let engine = OwnEngine::start(live_restore)?;
+        support::base::provide(&engine.host()).await?;
+        Ok::<_, String>(engine)
+    };
+    let engine = match started.await {
         Ok(engine) => engine,
         Err(reason) => {
             eprintln!("skipped the restart of an engine: {reason}");

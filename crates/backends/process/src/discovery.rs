@@ -62,8 +62,8 @@ pub(crate) async fn resume(shims: &Shims, place: &StepPlace, step: &Step, task: 
     let is_known = look_up(shims, place).await?.is_some() || exit::recorded(place)?.is_some();
     match is_known {
         true => Ok(()),
-        // The first thing that a shim does for a step is to make its output.
-        false if !place.has_output() => Err(Error::NotStarted(step.uuid.clone())),
+        // The first thing that a shim does for a step is to make its output; where the task's folder is gone too, that says nothing.
+        false if place.files.dir.is_dir() && !place.has_output() => Err(Error::NotStarted(step.uuid.clone())),
         false => Err(Error::unknown_step(step, task)),
     }
 }

@@ -302,6 +302,35 @@ fn what_is_to_be_kept_of_failed_jobs_is_kept_by_who_takes_over_too() {
     assert_eq!(bench.leftovers(), [""; 0]);
 }
 
+/// What version 0.1.0 left of a run when it was killed (`JOBWRIGHT_TEST_KILL_AT=step_starting:after:2`, on a machine without an id, in another boot, in a project
+/// whose place is written as `@PROJECT@`): one job has ended, the second is about to run, the third waits. Each later version has a folder of
+/// its own beside this one as soon as it writes something else; until then it is the current one.
+const OF_EARLIER_VERSIONS: [(&str, &str); 1] = [("run-of-0.1.0", "20261130T010314Z-3cd6a8")];
+
+#[test]
+fn a_run_of_an_earlier_version_is_gone_on_with() {
+    for (recorded, run) in OF_EARLIER_VERSIONS {
+        let bench = Bench::new().without_engine();
+        let folder = StateDir::open(&bench.state()).unwrap().create_run_dir(&run.parse().unwrap()).unwrap();
+        let recorded = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/program/data").join(recorded);
+        for name in ["journal", "events.ndjson", "events.idx"] {
+            fs::copy(recorded.join(name), folder.join(name)).unwrap();
+        }
+        let manifest = fs::read_to_string(recorded.join("run.json")).unwrap();
+        let project = bench.project().display().to_string();
+        fs::write(folder.join("run.json"), manifest.replace("@PROJECT@", &project)).unwrap();
+
+        resume(&bench, run).expect(0);
+        let (jobs, of_run) = told(&bench, run);
+        assert_eq!(of_run, [1, 1]);
+        let said = |name: &str| (jobs[name].attempts, jobs[name].stdout.clone());
+        assert_eq!(said("done"), (1, "+ echo done\ndone\n".to_owned()), "it had ended and is not run again");
+        assert_eq!(said("again"), (2, "+ echo again\nagain\n".to_owned()), "what ran was lost with its shim");
+        assert_eq!(said("later"), (1, "+ echo later\nlater\n".to_owned()));
+        assert_eq!(bench.leftovers(), [""; 0]);
+    }
+}
+
 /// A secret that a run was started with.
 const SECRET: &str = "correct-horse-battery";
 

@@ -19,6 +19,7 @@ mod killed;
 mod leaving;
 mod plain;
 mod provider;
+mod restarting;
 mod run;
 mod secrets;
 mod selection;

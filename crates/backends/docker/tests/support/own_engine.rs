@@ -11,8 +11,6 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::base;
-
 const PATIENCE: Duration = Duration::from_secs(40);
 
 /// An engine and the folder that all of it is in.
@@ -23,8 +21,8 @@ pub struct OwnEngine {
 }
 
 impl OwnEngine {
-    /// A running engine with the image of steps; why not, where there can be none.
-    pub async fn start(live_restore: bool) -> Result<Self, String> {
+    /// A running engine without any image; why not, where there can be none.
+    pub fn start(live_restore: bool) -> Result<Self, String> {
         if !rustix::process::geteuid().is_root() {
             return Err("only root can start one".to_owned());
         }
@@ -32,7 +30,6 @@ impl OwnEngine {
             tempfile::Builder::new().prefix("jw-engine-").tempdir().map_err(|error| error.to_string())?;
         let mut engine = Self { folder, live_restore, process: None };
         engine.up()?;
-        base::provide(&engine.host()).await?;
         Ok(engine)
     }
 

@@ -3,6 +3,13 @@
 
 mod engine;
 mod leftovers;
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "it is shared with the Docker backend's own tests, which use all of it"
+)]
+#[path = "../../../../backends/docker/tests/support/own_engine.rs"]
+mod own_engine;
 mod waiting;
 
 use std::fs::{self, File};
@@ -14,6 +21,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use engine::{IMAGE, ask, belongings, docker, inspect, podman};
 pub(crate) use leftovers::processes_that_mention;
+pub(crate) use own_engine::OwnEngine;
 pub(crate) use waiting::{tree, waiting};
 
 /// The longest that anything here may take.
