@@ -117,6 +117,17 @@ id!(
     "owner id"
 );
 
+id!(
+    /// The id that a caller gave to an execution.
+    ExecutionId,
+    "execution id"
+);
+id!(
+    /// What an execution belongs to, in its caller's words.
+    JobId,
+    "job id"
+);
+
 impl TaskUuid {
     /// A new random task uuid: 32 hexadecimal digits.
     #[must_use]

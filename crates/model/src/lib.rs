@@ -5,6 +5,7 @@
 
 mod duration;
 mod ending;
+mod execution;
 mod exit;
 mod ids;
 mod job;
@@ -17,8 +18,13 @@ mod workflow;
 
 pub use duration::{InvalidDuration, format_duration, parse_duration};
 pub use ending::{Cause, Ending, Fault, Outcome};
+pub use execution::{
+    AllocationKey, ExecOutput, ExecutionInfo, ExecutionListItem, ExecutionRequest, ExecutionResult,
+    ExecutionStats, ExecutionStatus, Gpu, GpuVendor, LogStreamRequest, MappedPort, NetInfo, PortToBind,
+    ProvisionScript, Resources, SpecConfig, StorageVolume,
+};
 pub use exit::{ExitStatus, StepExit, Usage};
-pub use ids::{InvalidId, OwnerId, RunId, StepUuid, TaskUuid};
+pub use ids::{ExecutionId, InvalidId, JobId, OwnerId, RunId, StepUuid, TaskUuid};
 pub use job::{Job, Phase, Readiness, Timeouts};
 pub use network::{Conn, HostAlias, Port};
 pub use registry::Auth;
