@@ -1,13 +1,13 @@
-//! Reaching into a running step: run a command beside it, pause it, signal it, look at what it uses.
+//! Reaching into a running step: run a command beside it, pause it, signal it, look at what it uses and how it is reached.
 
 use std::pin::Pin;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jobwright_model::{Step, StepExit, TaskUuid};
+use jobwright_model::{NetInfo, Step, StepExit, TaskUuid};
 use tokio::io::AsyncWrite;
 
-use crate::{LogStream, Result};
+use crate::{Error, LogStream, Result};
 
 /// The size of a terminal in character cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,5 +97,11 @@ pub trait StepControl: Send + Sync {
     /// What the health check of its environment, such as an image's, says of it now. A backend that has none need not override this.
     async fn health(&self, _step: &Step, _task: &TaskUuid) -> Result<Health> {
         Ok(Health::Unchecked)
+    }
+    /// How it is reached now: its address in the first network that it has one in, and the host's ports that lead to it. All of it
+    /// is empty for a step without a network of its own, such as one that has the host's.
+    async fn network(&self, _step: &Step, _task: &TaskUuid) -> Result<NetInfo> {
+        // A backend that overrides nothing here has no name that could be told.
+        Err(Error::Unsupported { backend: "step's", what: "telling how a step is reached".to_owned() })
     }
 }

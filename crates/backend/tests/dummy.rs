@@ -9,7 +9,7 @@ use jobwright_backend::dummy::{Act, Dummy, DummyEngine, Verb, give_script};
 use jobwright_backend::{
     Availability, Backend, Error, ImageProblem, LogPosition, LogStream, Silent, StepControl, StreamKind,
 };
-use jobwright_model::{ExitStatus, Step, StepExit, StepType, StepUuid, TaskUuid, Workflow};
+use jobwright_model::{ExitStatus, Port, Step, StepExit, StepType, StepUuid, TaskUuid, Workflow};
 use tokio::time::{Instant, timeout};
 
 /// A step of a task of its own on an engine of its own.
@@ -367,6 +367,18 @@ async fn stats_are_as_scripted() {
     scene.start().await.unwrap();
     let stats = scene.dummy.stats(&scene.step, &scene.task).await.unwrap();
     assert_eq!((stats.memory, stats.cpu), (4096, Duration::from_secs(3)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn how_a_step_is_reached_is_told_while_it_runs() {
+    let mut scene = Scene::with(&[("SLEEP", "1h")]).await;
+    scene.step.ports = vec![Port { number: 5432, protocol: String::new() }];
+    let early = scene.dummy.network(&scene.step, &scene.task).await;
+    assert!(matches!(early, Err(Error::UnknownStep { .. })), "{early:?}");
+    scene.start().await.unwrap();
+    let told = scene.dummy.network(&scene.step, &scene.task).await.unwrap();
+    assert_eq!((&told.ip_address[..], &told.cidr[..]), ("192.0.2.1", "192.0.2.0/24"));
+    assert_eq!((told.mapped_ports[0].host_port, &told.mapped_ports[0].protocol[..]), (5432, "tcp"));
 }
 
 // covers: woodpecker 21

@@ -44,6 +44,8 @@ pub enum Verb {
     Stats,
     /// `health`.
     Health,
+    /// `network`.
+    Network,
 }
 
 /// One call, noted when it came.

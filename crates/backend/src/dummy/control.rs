@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use jobwright_model::{Step, TaskUuid};
+use jobwright_model::{MappedPort, NetInfo, Port, Step, TaskUuid};
 
 use super::backend::Dummy;
 use super::calls::Verb;
@@ -48,6 +48,23 @@ impl StepControl for Dummy {
     async fn stats(&self, step: &Step, task: &TaskUuid) -> Result<StepStats> {
         let stats = self.alive(Verb::Stats, step, task)?.scenario.stats;
         Ok(StepStats { cpu: stats.cpu, memory: stats.memory, memory_limit: 0, pids: 1 })
+    }
+
+    /// An address that is for documentation only (RFC 5737); each of the step's ports at the same number of the host itself.
+    async fn network(&self, step: &Step, task: &TaskUuid) -> Result<NetInfo> {
+        self.alive(Verb::Network, step, task)?;
+        let mapped = |port: &Port| MappedPort {
+            host_ip: "127.0.0.1".to_owned(),
+            host_port: port.number,
+            executor_port: port.number,
+            protocol: if port.protocol.is_empty() { "tcp".to_owned() } else { port.protocol.to_lowercase() },
+        };
+        Ok(NetInfo {
+            network: "dummy".to_owned(),
+            ip_address: "192.0.2.1".to_owned(),
+            cidr: "192.0.2.0/24".to_owned(),
+            mapped_ports: step.ports.iter().map(mapped).collect(),
+        })
     }
 
     async fn health(&self, step: &Step, task: &TaskUuid) -> Result<Health> {

@@ -13,7 +13,7 @@ use jobwright_backend::{
     LogChunk, LogPosition, LogStream, Progress, Result, StepControl, StepStats, StreamKind, TarStream,
     WorkflowDiscoverer, WorkflowResumer,
 };
-use jobwright_model::{ExitStatus, Step, StepExit, StepType, StepUuid, TaskUuid, Workflow};
+use jobwright_model::{ExitStatus, NetInfo, Step, StepExit, StepType, StepUuid, TaskUuid, Workflow};
 use jobwright_workspace::{Project, TreeOptions};
 
 /// Which promise is broken.
@@ -425,5 +425,9 @@ impl StepControl for Broken {
 
     async fn stats(&self, step: &Step, task: &TaskUuid) -> Result<StepStats> {
         self.inner.stats(step, task).await
+    }
+
+    async fn network(&self, step: &Step, task: &TaskUuid) -> Result<NetInfo> {
+        self.inner.network(step, task).await
     }
 }

@@ -1,4 +1,4 @@
-//! Verbs on a running step: run a command beside it, pause, resume, signal, look at what it uses.
+//! Verbs on a running step: run a command beside it, pause, resume, signal, look at what it uses and how it is reached.
 
 use std::time::Duration;
 
@@ -7,11 +7,14 @@ use bollard::errors::Error as EngineError;
 use bollard::query_parameters::{KillContainerOptionsBuilder, StatsOptionsBuilder};
 use futures_util::StreamExt;
 use jobwright_backend::{Error, ExecRequest, ExecSession, Health, Result, StepControl, StepStats};
-use jobwright_model::{Step, TaskUuid};
+use jobwright_model::{NetInfo, Step, TaskUuid};
+use serde::Deserialize;
 use tokio::time::timeout;
 
 use crate::engine::{Engine, EngineKind};
 use crate::exec::{Session, Surroundings};
+use crate::network::NetworkRecord;
+use crate::records::{ContainerRecord, Life};
 use crate::tasks::Container;
 use crate::{Docker, failure};
 
@@ -25,6 +28,14 @@ impl Docker {
         let engine = self.inner.engine().await?;
         let container = self.inner.container_of(step, task).await?;
         Ok((engine, container.ok_or_else(|| Error::unknown_step(step, task))?))
+    }
+
+    /// The record of the step's container.
+    async fn record(&self, step: &Step, task: &TaskUuid) -> Result<(&Engine, ContainerRecord)> {
+        let (engine, container) = self.running(step, task).await?;
+        let found = engine.inspect(&container.id).await;
+        let record = found.map_err(|error| refused(engine, step, task, "inspect the container", &error))?;
+        Ok((engine, record))
     }
 }
 
@@ -95,17 +106,30 @@ impl StepControl for Docker {
         })
     }
 
+    /// A container that shares the host's network, or has none, has no address of its own to be told.
+    async fn network(&self, step: &Step, task: &TaskUuid) -> Result<NetInfo> {
+        let (engine, mut record) = self.record(step, task).await?;
+        let settings = std::mem::take(&mut record.network_settings);
+        if matches!(record.into_state().life(), Life::Before | Life::Over) {
+            return Err(Error::unknown_step(step, task));
+        }
+        let network = Option::<NetworkRecord>::deserialize(settings).map_err(|error| Error::Engine {
+            engine: engine.kind.name(),
+            operation: "tell how the container is reached".to_owned(),
+            message: format!("its answer cannot be read: {error}"),
+        })?;
+        Ok(network.unwrap_or_default().told())
+    }
+
     async fn health(&self, step: &Step, task: &TaskUuid) -> Result<Health> {
-        let (engine, container) = self.running(step, task).await?;
-        let found = engine.inspect(&container.id).await;
-        let state =
-            found.map_err(|error| refused(engine, step, task, "inspect the container", &error))?.into_state();
-        let health = state.health.unwrap_or_default().health();
+        let (engine, record) = self.record(step, task).await?;
+        let id = record.id.clone();
+        let health = record.into_state().health.unwrap_or_default().health();
         if health == Health::Unchecked || engine.kind == EngineKind::Docker {
             return Ok(health);
         }
         // Asked every time: what it found last may be from before the step changed its state.
-        let checked = engine.check_health(&container.id).await;
+        let checked = engine.check_health(&id).await;
         checked
             .map(|record| record.health())
             .map_err(|error| refused(engine, step, task, "check the container's health", &error))

@@ -44,6 +44,7 @@ mod inventory;
 mod leftovers;
 mod line_ends;
 mod logs;
+mod network;
 mod options;
 mod plan;
 mod prepare;

@@ -18,6 +18,9 @@ pub(crate) struct ContainerRecord {
     pub(crate) state: Option<StateRecord>,
     #[serde(default)]
     config: Option<ConfigRecord>,
+    /// Read by whoever asks for it (`network`): nothing else of the record is to depend on it.
+    #[serde(default)]
+    pub(crate) network_settings: serde_json::Value,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jobwright_backend::{Error, ExecRequest, ExecSession, Result, StepControl, StepStats};
-use jobwright_model::{Step, TaskUuid};
+use jobwright_model::{NetInfo, Step, TaskUuid};
 use jobwright_shim::{Answer, ExecOrder, Order, Refusal, ShimError, procfs};
 use rustix::process::Signal;
 use tokio::time::{Instant, sleep};
@@ -158,5 +158,10 @@ impl StepControl for ProcessBackend {
             memory_limit: 0,
             pids: loads.iter().map(|load| load.threads).sum(),
         })
+    }
+
+    /// A step has the host's own network, as everything on it.
+    async fn network(&self, _step: &Step, _task: &TaskUuid) -> Result<NetInfo> {
+        Err(Error::Unsupported { backend: NAME, what: "telling how a step is reached".to_owned() })
     }
 }

@@ -1,5 +1,6 @@
 //! Reaching into a running step, as far as the backend can: what it answers `Unsupported` to counts as skipped.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -7,7 +8,7 @@ use jobwright_model::{ExitStatus, Step};
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
-use super::{case, shell};
+use super::{case, network, shell};
 use crate::conformance::check::{ensure, same, same_bytes, unless_unsupported};
 use crate::conformance::{Case, CaseResult, Facilities, Failure, Output, Script, Task, Trial};
 use crate::{Error, ExecRequest, ExecSession, LogStream, StepControl, TerminalSize};
@@ -30,6 +31,8 @@ pub(super) fn cases() -> Vec<Case> {
         case!(a_paused_step_can_be_destroyed, "", control),
         case!(a_signal_reaches_the_step, "", control),
         case!(a_running_step_has_stats, "", control),
+        case!(a_running_step_says_how_it_is_reached, "nunet 72", control_and_network),
+        case!(how_an_ended_step_was_reached_is_an_error, "", control_and_network),
     ]
 }
 
@@ -39,6 +42,10 @@ fn control(has: &Facilities) -> Option<&'static str> {
 
 fn control_and_shell(has: &Facilities) -> Option<&'static str> {
     control(has).or_else(|| shell(has))
+}
+
+fn control_and_network(has: &Facilities) -> Option<&'static str> {
+    control(has).or_else(|| network(has))
 }
 
 fn reach(task: &Task) -> CaseResult<&dyn StepControl> {
@@ -260,5 +267,46 @@ async fn a_running_step_has_stats(trial: &Trial<'_>) -> CaseResult {
     let (task, step) = running_step(trial, Script::new().say_ready().forever()).await?;
     let stats = unless_unsupported("stats", reach(&task)?.stats(&step, &task.uuid).await)?;
     ensure!(stats.pids > 0, "a running step has no process: {stats:?}");
+    Ok(())
+}
+
+/// What the step itself knows of its addresses is what counts; the kernel's table of them has all of IPv4.
+async fn a_running_step_says_how_it_is_reached(trial: &Trial<'_>) -> CaseResult {
+    let step = trial.connected_step("build", &Script::new().say_ready().forever());
+    let task = trial.set_up(&[&step]).await?;
+    task.start_and_await_ready(&step).await?;
+    let told = unless_unsupported("network", reach(&task)?.network(&step, &task.uuid).await)?;
+    ensure!(!told.network.is_empty(), "its network has no name: {told:?}");
+    let address: Ipv4Addr =
+        told.ip_address.parse().map_err(|_| Failure::new(format!("it has no address: {told:?}")))?;
+    ensure!(contains(&told.cidr, address), "its network is not one that it is in: {told:?}");
+    ensure!(told.mapped_ports.is_empty(), "it has ports that nobody asked for: {told:?}");
+    let mut session = exec(&task, &step, &["grep", "-qwF", &told.ip_address, "/proc/net/fib_trie"]).await?;
+    same("the status of a look for its address", &session.wait().await?.status, &ExitStatus::Code(0))
+}
+
+/// Whether `address` is in the network `cidr`, whose own address has no bit after the prefix.
+fn contains(cidr: &str, address: Ipv4Addr) -> bool {
+    let Some((network, prefix)) = cidr.split_once('/') else { return false };
+    let (Ok(network), Ok(prefix)) = (network.parse::<Ipv4Addr>(), prefix.parse::<u32>()) else {
+        return false;
+    };
+    let rest = u32::MAX.checked_shr(prefix).unwrap_or(0);
+    prefix <= 32 && network.to_bits() == address.to_bits() & !rest
+}
+
+async fn how_an_ended_step_was_reached_is_an_error(trial: &Trial<'_>) -> CaseResult {
+    let step = trial.connected_step("build", &Script::new());
+    let never = trial.connected_step("never", &Script::new());
+    let task = trial.set_up(&[&step, &never]).await?;
+    task.start(&step).await?;
+    task.wait(&step).await?;
+    for step in [&step, &never] {
+        match reach(&task)?.network(step, &task.uuid).await {
+            Err(Error::UnknownStep { .. }) => {}
+            Err(Error::Unsupported { .. }) => return Err(Failure::Lacking("network")),
+            other => return Err(Failure::new(format!("step {:?} is told: {other:?}", step.name))),
+        }
+    }
     Ok(())
 }
