@@ -6,7 +6,6 @@ use std::net::IpAddr;
 
 use bollard::models::{
     ContainerCreateBody, DeviceMapping, EndpointSettings, HostConfig, HostConfigLogConfig, NetworkingConfig,
-    PortBinding,
 };
 use jobwright_backend::{Error, Result};
 use jobwright_model::{Conn, OwnerId, Step, StepType, TaskUuid};
@@ -16,6 +15,7 @@ use crate::engine::EngineKind;
 use crate::environment::Environment;
 use crate::options::Options;
 use crate::plan::Plan;
+use crate::ports::Ports;
 use crate::script::Script;
 use crate::settings::DockerSettings;
 
@@ -64,7 +64,7 @@ impl Blueprint {
         let workspace = workspace(step, around.plan, &binds);
         let mut networks = networks(step, around).into_iter();
         let first = networks.next();
-        let ports = ports(step)?;
+        let ports = Ports::of(step, &options)?;
         let mut labels = container_labels(around.owner, around.task, step);
         labels.extend(workspace.iter().map(|place| (WORKSPACE.to_owned(), place.clone())));
         // The script goes to its own directory; without one the process begins there, and the engine makes what is missing.
@@ -74,19 +74,23 @@ impl Blueprint {
             user: options.user.clone(),
             env: Some(environment.visible.clone()),
             entrypoint: entrypoint(step, script.as_ref()),
+            cmd: cmd(step, &options)?,
             working_dir: Some(directory.clone()).filter(|directory| !directory.is_empty()),
             labels: Some(labels),
-            exposed_ports: Some(ports.clone()).filter(|ports| !ports.is_empty()),
+            exposed_ports: ports.exposed,
             host_config: Some(HostConfig {
                 binds: Some(binds).filter(|binds| !binds.is_empty()),
                 tmpfs: tmpfs(step),
                 devices: devices(step)?,
+                device_requests: options.gpus.requests(step, around.kind)?,
+                group_add: unless_empty(&options.groups),
                 dns: dns(step)?,
-                dns_search: Some(step.dns_search.clone()).filter(|domains| !domains.is_empty()),
+                dns_options: unless_empty(&options.dns_options),
+                dns_search: unless_empty(&step.dns_search),
                 extra_hosts: extra_hosts(step)?,
                 privileged: Some(step.privileged),
                 network_mode: network_mode(step, around.plan, first.as_ref()),
-                port_bindings: options.publish.then(|| published(&ports)),
+                port_bindings: ports.bindings,
                 security_opt: around
                     .settings
                     .apparmor_profile
@@ -116,6 +120,20 @@ fn entrypoint(step: &Step, script: Option<&Script>) -> Option<Vec<String>> {
         return Some(step.entrypoint.clone());
     }
     script.map(|_| Script::entrypoint())
+}
+
+/// Arguments for the image's own entrypoint or the step's. The script that `commands` become reads none.
+fn cmd(step: &Step, options: &Options) -> Result<Option<Vec<String>>> {
+    if !options.cmd.is_empty() && !step.commands.is_empty() && step.entrypoint.is_empty() {
+        let why = "backend_options.docker.cmd is for an entrypoint, the image's or the step's own, and the step has commands in its place";
+        return Err(Error::invalid_step(step, why));
+    }
+    Ok(unless_empty(&options.cmd))
+}
+
+/// None for an empty list, which engines take for what the image says.
+fn unless_empty(list: &[String]) -> Option<Vec<String>> {
+    (!list.is_empty()).then(|| list.to_vec())
 }
 
 /// Logs that keep everything, whatever the engine's own default says. Docker's `local` driver keeps every byte, where
@@ -286,7 +304,7 @@ fn dns(step: &Step) -> Result<Option<Vec<String>>> {
             return Err(Error::invalid_step(step, format!("dns server {server:?} is not an IP address")));
         }
     }
-    Ok(Some(step.dns.clone()).filter(|servers| !servers.is_empty()))
+    Ok(unless_empty(&step.dns))
 }
 
 fn extra_hosts(step: &Step) -> Result<Option<Vec<String>>> {
@@ -303,32 +321,6 @@ fn extra_hosts(step: &Step) -> Result<Option<Vec<String>>> {
         hosts.push(format!("{}:{}", host.name, host.ip));
     }
     Ok(Some(hosts).filter(|hosts| !hosts.is_empty()))
-}
-
-fn ports(step: &Step) -> Result<Vec<String>> {
-    let mut ports = Vec::with_capacity(step.ports.len());
-    for port in &step.ports {
-        let protocol = if port.protocol.is_empty() { "tcp".to_owned() } else { port.protocol.to_lowercase() };
-        if port.number == 0 || !matches!(protocol.as_str(), "tcp" | "udp" | "sctp") {
-            let why =
-                format!("port {}/{} is not 1 to 65535 with tcp, udp or sctp", port.number, port.protocol);
-            return Err(Error::invalid_step(step, why));
-        }
-        ports.push(format!("{}/{protocol}", port.number));
-    }
-    ports.sort();
-    ports.dedup();
-    Ok(ports)
-}
-
-/// Each port at its own number of the loopback address: reachable for the host's user, not for the host's neighbours.
-fn published(ports: &[String]) -> HashMap<String, Option<Vec<PortBinding>>> {
-    let binding = |port: &String| {
-        let number = port.split('/').next().map(str::to_owned);
-        let binding = PortBinding { host_ip: Some("127.0.0.1".to_owned()), host_port: number };
-        (port.clone(), Some(vec![binding]))
-    };
-    ports.iter().map(binding).collect()
 }
 
 #[cfg(test)]

@@ -170,15 +170,75 @@ fn devices_tmpfs_hosts_and_ports_are_taken_apart() {
     assert_eq!(config.port_bindings, None);
 }
 
+fn asked(step: &mut Step, options: serde_json::Value) {
+    step.backend_options.insert("docker".to_owned(), options);
+}
+
 #[test]
-fn ports_are_published_only_when_asked_and_only_on_the_host_itself() {
+fn a_cmd_is_what_an_entrypoint_gets() {
+    let cmd = || vec!["--port".to_owned(), "80".to_owned()];
+    let body = blueprint(|step| asked(step, json!({ "cmd": cmd() }))).unwrap().body;
+    assert_eq!((body.entrypoint, body.cmd), (None, Some(cmd())));
+
+    let own = || vec!["/serve".to_owned()];
     let made = blueprint(|step| {
-        step.ports = vec![Port { number: 80, protocol: String::new() }];
-        step.backend_options.insert("docker".to_owned(), json!({"publish": true}));
+        step.entrypoint = own();
+        asked(step, json!({ "cmd": cmd() }));
     });
-    let made = made.unwrap();
-    let bindings = host(&made).port_bindings.clone().unwrap();
-    assert_eq!(bindings["80/tcp"].clone().unwrap()[0].host_ip.as_deref(), Some("127.0.0.1"));
+    let body = made.unwrap().body;
+    assert_eq!((body.entrypoint, body.cmd), (Some(own()), Some(cmd())));
+    assert_eq!(blueprint(|step| asked(step, json!({"cmd": []}))).unwrap().body.cmd, None);
+    let with_commands = |step: &mut Step| {
+        step.commands = vec!["make".to_owned()];
+        asked(step, json!({ "cmd": cmd() }));
+    };
+    invalid(with_commands, "docker.cmd");
+}
+
+#[test]
+fn bindings_are_exposed_and_published() {
+    let bindings = json!([{"ip": "127.0.0.1", "host_port": 8080, "port": 3000}]);
+    let made = blueprint(|step| asked(step, json!({ "bindings": bindings }))).unwrap();
+    assert_eq!(made.body.exposed_ports, Some(vec!["3000/tcp".to_owned()]));
+    let published = serde_json::to_value(&host(&made).port_bindings).unwrap();
+    assert_eq!(published, json!({"3000/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8080"}]}));
+}
+
+// covers: nunet 60, 61
+#[test]
+fn graphics_processors_are_those_that_are_named() {
+    let made = blueprint(|step| asked(step, json!({"gpus": {"nvidia": ["1"]}}))).unwrap();
+    let sent = serde_json::to_value(host(&made)).unwrap();
+    let expected = json!([{"Driver": "nvidia", "DeviceIDs": ["1"], "Capabilities": [["gpu"]]}]);
+    assert_eq!((&sent["DeviceRequests"], &sent["Devices"]), (&expected, &serde_json::Value::Null));
+
+    let amd = blueprint(|step| {
+        step.devices = vec!["/dev/kfd".to_owned(), "/dev/dri".to_owned()];
+        asked(step, json!({"groups": ["video"]}));
+    });
+    let amd = serde_json::to_value(host(&amd.unwrap())).unwrap();
+    let paths: Vec<_> =
+        amd["Devices"].as_array().unwrap().iter().map(|one| one["PathOnHost"].clone()).collect();
+    assert_eq!((json!(paths), &amd["GroupAdd"]), (json!(["/dev/kfd", "/dev/dri"]), &json!(["video"])));
+
+    let without = serde_json::to_value(host(&blueprint(|_| {}).unwrap())).unwrap();
+    for key in ["DeviceRequests", "Devices", "GroupAdd", "DnsOptions"] {
+        assert_eq!(without.get(key), None, "{key}");
+    }
+}
+
+// covers: nunet 65
+#[test]
+fn name_servers_keep_their_order_and_get_their_options() {
+    let made = blueprint(|step| {
+        step.dns = vec!["10.20.30.1".to_owned(), "1.1.1.1".to_owned()];
+        step.dns_search = vec!["internal".to_owned()];
+        asked(step, json!({"dns_options": ["ndots:1", "timeout:2", "attempts:1"]}));
+    });
+    let sent = serde_json::to_value(host(&made.unwrap())).unwrap();
+    assert_eq!(sent["Dns"], json!(["10.20.30.1", "1.1.1.1"]));
+    assert_eq!(sent["DnsSearch"], json!(["internal"]));
+    assert_eq!(sent["DnsOptions"], json!(["ndots:1", "timeout:2", "attempts:1"]));
 }
 
 // covers: woodpecker 67

@@ -28,9 +28,20 @@ pub async fn provide(host: &str) -> Result<(), String> {
 
 /// Imports an image of busybox and `files` (path, content) under `name`.
 pub async fn import(client: &Docker, name: &str, files: &[(&str, &str)]) -> Result<(), String> {
+    import_with(client, name, files, &[]).await
+}
+
+/// The same, with what a Dockerfile's lines say of the image (`ENTRYPOINT ["cat"]`).
+pub async fn import_with(
+    client: &Docker,
+    name: &str,
+    files: &[(&str, &str)],
+    lines: &[&str],
+) -> Result<(), String> {
     let failed = |error: bollard::errors::Error| format!("importing {name}: {error}");
     let (repository, tag) = name.rsplit_once(':').ok_or("an image name has a tag")?;
-    let options = CreateImageOptionsBuilder::new().from_src("-").build();
+    let options = CreateImageOptionsBuilder::new().from_src("-");
+    let options = options.changes(lines.iter().map(|&line| line.to_owned()).collect()).build();
     let body = bollard::body_full(archive(files)?.into());
     let mut import = client.create_image(Some(options), Some(body), None).boxed();
     let mut id = String::new();
