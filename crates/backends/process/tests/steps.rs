@@ -361,3 +361,14 @@ async fn who_follows_a_file_that_became_anothers_gets_nothing_of_it() {
     task.destroy().await;
     assert_eq!(bench.leftovers(), [""; 0]);
 }
+
+// covers: nunet 75 (how a step is reached)
+#[tokio::test(flavor = "multi_thread")]
+async fn how_a_host_step_is_reached_is_not_told_as_if_it_had_an_address() {
+    let bench = Bench::new();
+    let task = bench.task().await;
+    let control = task.backend.control().expect("host steps can be reached into");
+    let told = control.network(&sh("true"), &task.uuid).await;
+    assert!(matches!(&told, Err(Error::Unsupported { backend: "process", .. })), "{told:?}");
+    task.destroy().await;
+}
