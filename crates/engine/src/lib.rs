@@ -38,7 +38,6 @@ pub use git::CloneError;
 pub use job::{MatrixGroup, PreparedJob};
 pub use keep::{JobArtifacts, RunArtifacts, caches};
 pub use kept::{ReenterError, Reentered};
-pub use manifest::ManifestError;
 pub use prepare::{PrepareError, Prepared, RunPlan, find_config, prepare};
 pub use remote::{FetchError, FetchedVariable, VariableSource};
 pub use report::{JobReport, RunError, RunReport};

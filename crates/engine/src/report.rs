@@ -8,7 +8,6 @@ use jobwright_journal::{JournalError, StateDirError};
 use jobwright_model::{Cause, Ending};
 use jobwright_pipeline::{EvaluationError, Report};
 
-use crate::manifest::ManifestError;
 use crate::prepare::PrepareError;
 
 /// One job of a run, ended or never begun.
@@ -114,7 +113,7 @@ pub enum RunError {
     Journal(#[from] JournalError),
     /// What the run is cannot be written down: nobody could take it over (DESIGN rule 4).
     #[error(transparent)]
-    Manifest(#[from] ManifestError),
+    Manifest(#[from] jobwright_runtime::DocumentError),
     /// Its owner died before it had read the pipeline file.
     #[error("its Jobwright died before any job was begun; run it again")]
     NeverBegan,

@@ -10,10 +10,10 @@ use std::time::Duration;
 use jobwright_events::{Bus, EventKind, EventLog, LogOptions};
 use jobwright_journal::{Journal, StateDir};
 use jobwright_model::{Cause, Ending, RunId};
-use jobwright_runtime::{Backends, Past, Record, Scope};
+use jobwright_runtime::{Backends, DocumentError, Past, Record, Scope, Unsealed};
 
 use crate::engine::{Engine, Run};
-use crate::manifest::{Found, Manifest, ManifestError};
+use crate::manifest::Manifest;
 use crate::report::{RunError, RunReport};
 use crate::runner::Runner;
 
@@ -52,7 +52,7 @@ pub enum ResumeError {
     },
     /// What it is cannot be read.
     #[error(transparent)]
-    Manifest(#[from] ManifestError),
+    Manifest(#[from] DocumentError),
     /// Its files cannot be used, or a backend is not there.
     #[error(transparent)]
     Run(#[from] RunError),
@@ -61,7 +61,7 @@ pub enum ResumeError {
 /// A run of a dead owner that is owned again, and not yet gone on with.
 pub struct Resumption<'e> {
     run: Run<'e>,
-    found: Option<Found>,
+    found: Option<Unsealed<Manifest>>,
     backends: Backends,
 }
 
@@ -128,7 +128,7 @@ impl Engine {
         if found.is_none() && has_tasks {
             return Err(ResumeError::Unwritten(id.clone()));
         }
-        let manifests = found.iter().map(|found| &found.manifest);
+        let manifests = found.iter().map(|found| &found.content);
         let jobs = manifests.flat_map(|manifest| manifest.jobs.iter().chain(manifest.around.jobs()));
         let wanted = jobs.flat_map(|job| &job.phases).map(|phase| phase.backend.clone()).collect();
         let backends = self.same_backends(id, wanted, &recovered.records).await?;
@@ -194,7 +194,7 @@ impl<'e> Resumption<'e> {
         if is_asked_to_cancel(run.folder()) {
             scope.cancel(Cause::ByUser);
         }
-        let Some(Found { manifest, secrets_are_gone }) = found else {
+        let Some(Unsealed { content: manifest, secrets_are_gone }) = found else {
             let report = run.never_began(run.runner(scope));
             run.flush().await;
             return report;

@@ -83,9 +83,9 @@ pub enum Error {
         /// How it stands.
         now: ExecutionStatus,
     },
-    /// Another process owns it, and this can only be done by its owner.
-    #[error("execution ({0}) is owned by another Jobwright that lives")]
-    Foreign(ExecutionId),
+    /// Its logs were kept as long as was asked for, and are gone.
+    #[error("the logs of execution ({0}) were kept as long as was asked for, and are gone")]
+    LogsExpired(ExecutionId),
     /// The backend failed at it.
     #[error(transparent)]
     Backend(BackendError),

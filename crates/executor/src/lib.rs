@@ -5,7 +5,15 @@
 //! ending are those of all jobs (DESIGN section 2). Not here: HTTP (`server`), and what a person sees (`cli`).
 
 mod error;
+mod executions;
+mod live;
+mod output;
+mod plan;
 mod port;
+mod provision;
+mod reader;
+mod store;
 
 pub use error::{Error, Result};
+pub use executions::{Executions, ExecutorOptions};
 pub use port::{DEFAULT_WAIT, Executor, OutputChunk, OutputStream};

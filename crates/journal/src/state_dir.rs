@@ -146,6 +146,23 @@ impl StateDir {
         Ok(path)
     }
 
+    /// Makes a run's folder under a new id, which nobody else gets.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn create_new_run_dir(&self) -> Result<(RunId, PathBuf), StateDirError> {
+        make_private(&self.path.join("runs"))?;
+        loop {
+            let run = RunId::generate();
+            let path = self.run_dir(&run);
+            match DirBuilder::new().mode(0o700).create(&path) {
+                Ok(()) => return Ok((run, path)),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(source) => return Err(StateDirError::Io { path, source }),
+            }
+        }
+    }
+
     /// The runs that have a folder, the oldest first.
     ///
     /// # Errors

@@ -1,0 +1,269 @@
+//! The executor itself: one implementation over every backend. Which executions there are is in the `store`; those that this process owns are
+//! `Live`. What belongs to another process that lives is looked at and asked for, never touched.
+
+mod adopt;
+mod ask;
+mod begin;
+mod look;
+mod steps;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jobwright_backend::Backend;
+use jobwright_journal::StateDir;
+use jobwright_model::{
+    Cause, ExecOutput, ExecutionId, ExecutionInfo, ExecutionListItem, ExecutionRequest, ExecutionResult, ExecutionStats,
+    ExecutionStatus, LogStreamRequest, NetInfo, RunId,
+};
+use jobwright_runtime::{Backends, Limits};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::error::{Error, Result};
+use crate::live::Live;
+use crate::port::{DEFAULT_WAIT, Executor, OutputStream};
+use crate::store::Store;
+
+/// How often is looked at what another process owns.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// What an executor is told when it is made.
+#[derive(Debug, Clone, Copy)]
+pub struct ExecutorOptions {
+    /// Bounds on surroundings that do not answer.
+    pub limits: Limits,
+    /// How many bytes of an execution's output are kept; more is left out, visibly.
+    pub quota: u64,
+}
+
+impl Default for ExecutorOptions {
+    fn default() -> Self {
+        Self { limits: Limits::default(), quota: 16 << 30 }
+    }
+}
+
+/// The executions of one state directory, on these backends. Cheap to clone; all clones are one. When the last is dropped, what runs goes on
+/// where its backend lets it, and is taken over by whoever comes next.
+#[derive(Clone)]
+pub struct Executions {
+    shared: Arc<Shared>,
+    _ear: Arc<AbortOnDropHandle<()>>,
+}
+
+pub(crate) struct Shared {
+    store: Store,
+    backends: Backends,
+    options: ExecutorOptions,
+    live: Mutex<HashMap<ExecutionId, Arc<Live>>>,
+}
+
+/// Where an execution is to be looked for.
+enum Place {
+    /// This process owns it.
+    Here(Arc<Live>),
+    /// It has ended.
+    Over(RunId, Box<ExecutionResult>),
+    /// Another process owns it, or nobody does.
+    Elsewhere(RunId),
+}
+
+impl Executions {
+    /// Opens the executions of `state`. Nothing is taken over: that is done for all by [`adopt`](Self::adopt), and for a single one when it is
+    /// waited for or to be changed. The backends must be loaded. Within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`Error::Store`] when the state directory cannot be written to.
+    pub fn open(state: StateDir, backends: impl IntoIterator<Item = Arc<dyn Backend>>, options: ExecutorOptions) -> Result<Self> {
+        let backends = backends.into_iter().map(|backend| (backend.name().to_owned(), backend)).collect();
+        let store = Store::open(state)?;
+        let shared = Arc::new(Shared { store, backends, options, live: Mutex::default() });
+        let ear = Arc::new(AbortOnDropHandle::new(tokio::spawn(ask::listen(Arc::downgrade(&shared)))));
+        Ok(Self { shared, _ear: ear })
+    }
+
+    /// Takes over every execution whose owner died, and removes logs that are due. Those that could not be taken over are told, each with why.
+    ///
+    /// # Errors
+    /// [`Error::Store`] when they cannot be listed.
+    pub async fn adopt(&self) -> Result<Vec<(ExecutionId, Error)>> {
+        self.shared.adopt_all().await
+    }
+}
+
+impl Shared {
+    fn live(&self) -> MutexGuard<'_, HashMap<ExecutionId, Arc<Live>>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn place(&self, id: &ExecutionId) -> Result<Place> {
+        let here = self.live().get(id).cloned();
+        if let Some(live) = here {
+            return Ok(match live.result() {
+                Some(result) => Place::Over(live.run.clone(), Box::new((*result).clone())),
+                None => Place::Here(live),
+            });
+        }
+        let run = self.store.run_of(id)?;
+        Ok(match self.store.result(&run)? {
+            Some(result) => Place::Over(run, Box::new(result)),
+            None => Place::Elsewhere(run),
+        })
+    }
+
+    /// The same, for who wants to wait for it or to change it: what nobody owns is taken over.
+    async fn place_or_adopt(self: &Arc<Self>, id: &ExecutionId) -> Result<Place> {
+        match self.place(id)? {
+            Place::Elsewhere(run) if !self.is_owned(&run)? => {
+                self.adopt_one(id, &run).await?;
+                self.place(id)
+            }
+            place => Ok(place),
+        }
+    }
+
+    fn is_owned(&self, run: &RunId) -> Result<bool> {
+        self.store.state().run_is_owned(run).map_err(|error| Error::Store {
+            operation: format!("finding out whose the run {run} is"),
+            source: std::io::Error::other(error),
+        })
+    }
+
+    /// The end of one that has not ended, whoever owns it; when its owner dies meanwhile, it is taken over.
+    async fn conclusion(self: &Arc<Self>, id: &ExecutionId) -> Result<ExecutionResult> {
+        loop {
+            match self.place_or_adopt(id).await? {
+                Place::Here(live) => return Ok((*live.concluded().await).clone()),
+                Place::Over(_, result) => return Ok(*result),
+                Place::Elsewhere(_) => sleep(LOOK).await,
+            }
+        }
+    }
+
+    async fn cancel(self: &Arc<Self>, id: &ExecutionId) -> Result<()> {
+        match self.place_or_adopt(id).await? {
+            Place::Over(_, result) => return Err(Error::AlreadyConcluded { id: id.clone(), result }),
+            Place::Here(live) => live.scope.cancel(Cause::ByUser),
+            Place::Elsewhere(_) => {
+                self.store.ask_to_cancel(id).map_err(Error::store(format!("asking for the end of {id}")))?;
+            }
+        }
+        self.conclusion(id).await.map(drop)
+    }
+
+    async fn remove(self: &Arc<Self>, id: &ExecutionId, within: Duration) -> Result<()> {
+        match timeout(within, self.cancel(id)).await {
+            Ok(Ok(()) | Err(Error::AlreadyConcluded { .. })) => {}
+            Ok(Err(error)) => return Err(error),
+            Err(_) => {
+                let (status, now) = (ExecutionStatus::Failed, self.status(id)?);
+                return Err(Error::DidNotReach { id: id.clone(), status, seconds: within.as_secs_f64(), now });
+            }
+        }
+        let run = self.store.run_of(id)?;
+        self.store.forget(id, &run)?;
+        self.live().remove(id);
+        Ok(())
+    }
+
+    fn status(&self, id: &ExecutionId) -> Result<ExecutionStatus> {
+        Ok(match self.place(id)? {
+            Place::Here(live) => live.status(self.store.is_paused(&live.run)),
+            Place::Over(_, result) => result.status(),
+            Place::Elsewhere(run) => self.status_by_journal(&run)?,
+        })
+    }
+}
+
+#[async_trait]
+impl Executor for Executions {
+    fn get_id(&self) -> String {
+        self.shared.store.state().owner().to_string()
+    }
+
+    async fn start(&self, request: ExecutionRequest) -> Result<()> {
+        self.shared.begin(request).await.map(drop)
+    }
+
+    async fn run(&self, request: ExecutionRequest) -> Result<ExecutionResult> {
+        let live = self.shared.begin(request).await?;
+        Ok((*live.concluded().await).clone())
+    }
+
+    async fn wait(&self, id: &ExecutionId) -> Result<ExecutionResult> {
+        match self.shared.place(id)? {
+            Place::Over(_, result) => Err(Error::AlreadyConcluded { id: id.clone(), result }),
+            _ => self.shared.conclusion(id).await,
+        }
+    }
+
+    async fn cancel(&self, id: &ExecutionId) -> Result<()> {
+        self.shared.cancel(id).await
+    }
+
+    async fn pause(&self, id: &ExecutionId) -> Result<()> {
+        self.shared.pause(id).await
+    }
+
+    async fn resume(&self, id: &ExecutionId) -> Result<()> {
+        self.shared.resume(id).await
+    }
+
+    async fn remove(&self, id: &ExecutionId, timeout: Duration) -> Result<()> {
+        self.shared.remove(id, timeout).await
+    }
+
+    async fn cleanup(&self) -> Result<()> {
+        self.shared.clean_up().await
+    }
+
+    async fn get_log_stream(&self, request: LogStreamRequest) -> Result<OutputStream> {
+        self.shared.logs(request).await
+    }
+
+    async fn list(&self) -> Result<Vec<ExecutionListItem>> {
+        self.shared.list()
+    }
+
+    async fn get_status(&self, id: &ExecutionId) -> Result<ExecutionStatus> {
+        self.shared.status(id)
+    }
+
+    async fn wait_for_status(
+        &self,
+        id: &ExecutionId,
+        status: ExecutionStatus,
+        within: Option<Duration>,
+    ) -> Result<()> {
+        let within = within.unwrap_or(DEFAULT_WAIT);
+        let deadline = Instant::now().checked_add(within);
+        loop {
+            let now = self.shared.status(id)?;
+            if now == status {
+                return Ok(());
+            }
+            if now.is_terminal() || deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Err(Error::DidNotReach { id: id.clone(), status, seconds: within.as_secs_f64(), now });
+            }
+            self.shared.change(id, deadline).await;
+        }
+    }
+
+    async fn exec(&self, id: &ExecutionId, argv: &[String]) -> Result<ExecOutput> {
+        self.shared.exec(id, argv).await
+    }
+
+    async fn stats(&self, id: &ExecutionId) -> Result<ExecutionStats> {
+        self.shared.stats(id).await
+    }
+
+    async fn get_info(&self, id: &ExecutionId) -> Result<ExecutionInfo> {
+        self.shared.info(id)
+    }
+
+    async fn get_net_info(&self, id: &ExecutionId) -> Result<NetInfo> {
+        self.shared.network(id).await
+    }
+}

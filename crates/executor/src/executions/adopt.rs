@@ -1,0 +1,89 @@
+//! Taking executions over whose owner died, by the runtime's own rules (ADR 0008).
+
+use std::sync::Arc;
+
+use jobwright_model::{Cause, ExecutionId, RunId};
+use jobwright_runtime::{JobReport, Past, Record, Unsealed};
+
+use super::begin::Begun;
+use super::{Place, Shared};
+use crate::error::{Error, Result};
+use crate::live::Live;
+use crate::output::Output;
+use crate::store::Kept;
+
+impl Shared {
+    pub(super) async fn adopt_all(self: &Arc<Self>) -> Result<Vec<(ExecutionId, Error)>> {
+        let mut refused = Vec::new();
+        for id in self.store.ids()? {
+            let adopted = match self.place(&id) {
+                Ok(Place::Elsewhere(run)) => self.adopt_if_left(&id, &run).await,
+                Ok(Place::Over(run, result)) => {
+                    self.drop_due_logs(&run, &result);
+                    Ok(())
+                }
+                Ok(Place::Here(_)) => Ok(()),
+                Err(error) => Err(error),
+            };
+            refused.extend(adopted.err().map(|error| (id, error)));
+        }
+        Ok(refused)
+    }
+
+    async fn adopt_if_left(self: &Arc<Self>, id: &ExecutionId, run: &RunId) -> Result<()> {
+        if self.is_owned(run)? { Ok(()) } else { self.adopt_one(id, run).await }
+    }
+
+    /// Takes over one that nobody owns. Of several who try, one does.
+    pub(super) async fn adopt_one(self: &Arc<Self>, id: &ExecutionId, run: &RunId) -> Result<()> {
+        let opened = self.open_journal(run);
+        let (journal, records) = match opened {
+            Ok(opened) => opened,
+            // Somebody else was faster, here or elsewhere.
+            Err(_) if self.live().contains_key(id) || self.is_owned(run)? => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let Unsealed { content: kept, secrets_are_gone } = self.store.kept(run)?;
+        let backend = self.backend_of(&kept, &records).await?;
+        let folder = self.store.folder(run);
+        let output = Output::open(&folder, kept.results_dir.as_deref(), self.options.quota)
+            .map_err(Error::store("opening what an execution wrote"))?;
+        let past = Past::of(&records);
+        let live = Arc::new(Live::new(kept, run.clone(), backend, output));
+        if self.store.asked_to_cancel().contains(id) {
+            live.scope.cancel(Cause::ByUser);
+        }
+        match past.end_of(id.as_str(), 1) {
+            // It had ended, and its result was not written any more.
+            Some(end) => {
+                let report =
+                    JobReport { ending: end.ending.clone(), error: end.error.clone(), phases: Vec::new() };
+                self.live().insert(id.clone(), Arc::clone(&live));
+                self.conclude(&live, &journal, report);
+            }
+            None => {
+                let begun = Begun { past: past.attempt_at(id.as_str(), 1).cloned(), secrets_are_gone };
+                self.see_through(&live, journal, begun);
+            }
+        }
+        Ok(())
+    }
+
+    /// The backend that it was begun on, when it reaches the same engine.
+    async fn backend_of(&self, kept: &Kept, records: &[Record]) -> Result<Arc<dyn jobwright_backend::Backend>> {
+        let name = kept.job.phases.first().map(|phase| phase.backend.clone()).unwrap_or_default();
+        let known = || self.backends.keys().cloned().collect();
+        let backend = self.backends.get(&name).cloned();
+        let backend = backend.ok_or_else(|| Error::UnknownEngine { wanted: name.clone(), known: known() })?;
+        let begun_on = records.iter().find_map(|record| match record {
+            Record::BackendLoaded { engine, .. } => engine.clone(),
+            _ => None,
+        });
+        let reached = backend.load().await?.engine_id;
+        if begun_on.is_some() && begun_on != reached {
+            let what = format!("taking over the execution {}: it was begun on another engine", kept.execution_id);
+            return Err(Error::Unsupported { backend: name, what });
+        }
+        Ok(backend)
+    }
+}

@@ -1,0 +1,158 @@
+//! Reaching into an execution that runs: its backend is asked, whoever owns it, because a backend serves every process of a state directory.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use jiff::Timestamp;
+use jobwright_backend::{Backend, ExecRequest, StepControl, StreamKind};
+use jobwright_model::{
+    ExecOutput, ExecutionId, ExecutionStats, ExecutionStatus, ExitStatus, NetInfo, RunId, Step, TaskUuid,
+};
+use jobwright_runtime::open_tasks;
+
+use super::{Place, Shared};
+use crate::error::{Error, Result};
+use crate::output::lane;
+
+/// A command's output beyond this is left out of the answer: it lies in memory.
+const MOST_OUTPUT: usize = 16 << 20;
+
+/// The step of an execution that has started and has not ended.
+struct Reach {
+    run: RunId,
+    backend: Arc<dyn Backend>,
+    step: Step,
+    task: TaskUuid,
+    status: ExecutionStatus,
+}
+
+impl Reach {
+    fn control(&self, what: &str) -> Result<&dyn StepControl> {
+        let unsupported = || Error::Unsupported { backend: self.backend.name().to_owned(), what: what.to_owned() };
+        self.backend.control().ok_or_else(unsupported)
+    }
+
+    fn need(&self, id: &ExecutionId, allowed: &[ExecutionStatus], needs: &'static str) -> Result<()> {
+        match allowed.contains(&self.status) {
+            true => Ok(()),
+            false => Err(Error::WrongStatus { id: id.clone(), status: self.status, needs }),
+        }
+    }
+}
+
+impl Shared {
+    fn reach(&self, id: &ExecutionId) -> Result<Reach> {
+        let (run, status) = match self.place(id)? {
+            Place::Over(_, result) => return Err(Error::AlreadyConcluded { id: id.clone(), result }),
+            Place::Here(live) => (live.run.clone(), live.status(self.store.is_paused(&live.run))),
+            Place::Elsewhere(run) => {
+                let status = self.status_by_journal(&run)?;
+                (run, status)
+            }
+        };
+        let waits = || Error::WrongStatus { id: id.clone(), status, needs: "it has to run" };
+        let kept = self.kept(id)?;
+        let phase = kept.job.phases.first().ok_or_else(waits)?;
+        let step = phase.workflow.steps().next().cloned().ok_or_else(waits)?;
+        let known = || self.backends.keys().cloned().collect();
+        let backend = self.backends.get(&phase.backend).cloned();
+        let backend =
+            backend.ok_or_else(|| Error::UnknownEngine { wanted: phase.backend.clone(), known: known() })?;
+        let task = open_tasks(&self.records(&run)?).into_keys().next().ok_or_else(waits)?;
+        Ok(Reach { run, backend, step, task, status })
+    }
+
+    pub(super) async fn pause(&self, id: &ExecutionId) -> Result<()> {
+        let reach = self.reach(id)?;
+        let control = reach.control("standing still")?;
+        reach.need(id, &[ExecutionStatus::Running], "it has to run to be paused")?;
+        let noted = |paused| {
+            self.store.set_paused(&reach.run, paused).map_err(Error::store(format!("noting that {id} is paused")))
+        };
+        // Written down before: whoever comes after a crash must not take it for running.
+        noted(true)?;
+        if let Err(error) = control.pause(&reach.step, &reach.task).await {
+            noted(false)?;
+            return Err(error.into());
+        }
+        Ok(())
+    }
+
+    pub(super) async fn resume(&self, id: &ExecutionId) -> Result<()> {
+        let reach = self.reach(id)?;
+        let control = reach.control("standing still")?;
+        reach.need(id, &[ExecutionStatus::Paused], "it has to be paused to be resumed")?;
+        control.resume(&reach.step, &reach.task).await?;
+        self.store.set_paused(&reach.run, false).map_err(Error::store(format!("noting that {id} goes on")))
+    }
+
+    pub(super) async fn exec(&self, id: &ExecutionId, argv: &[String]) -> Result<ExecOutput> {
+        let reach = self.reach(id)?;
+        let control = reach.control("commands beside what runs")?;
+        reach.need(id, &[ExecutionStatus::Running], "it has to run for a command to run beside it")?;
+        if argv.first().is_none_or(String::is_empty) {
+            return Err(Error::invalid("argv", "it is empty; it is a program and its arguments"));
+        }
+        if argv.iter().any(|word| word.contains('\0')) {
+            return Err(Error::invalid("argv", "it holds a zero byte"));
+        }
+        let request = ExecRequest { argv: argv.to_vec(), ..ExecRequest::default() };
+        let mut session = control.exec(&reach.step, &reach.task, request).await?;
+        drop(session.stdin());
+        let mut texts = [Vec::new(), Vec::new()];
+        if let Some(mut output) = session.output() {
+            while let Some(chunk) = output.next().await {
+                let chunk = chunk?;
+                let text = &mut texts[lane(chunk.stream)];
+                let room = MOST_OUTPUT.saturating_sub(text.len());
+                text.extend_from_slice(&chunk.bytes[..chunk.bytes.len().min(room)]);
+            }
+        }
+        let exit = session.wait().await?;
+        let exit_code = match exit.status {
+            ExitStatus::Code(code) => code,
+            ExitStatus::Signal(signal) => 128 + signal,
+            ExitStatus::Unknown => -1,
+        };
+        let mask = self.masker(id);
+        let text = |stream| mask.mask_str(&String::from_utf8_lossy(&texts[lane(stream)])).into_owned();
+        Ok(ExecOutput { exit_code, stdout: text(StreamKind::Stdout), stderr: text(StreamKind::Stderr) })
+    }
+
+    pub(super) async fn stats(&self, id: &ExecutionId) -> Result<ExecutionStats> {
+        let reach = self.reach(id)?;
+        let control = reach.control("telling what is used")?;
+        let running = [ExecutionStatus::Running, ExecutionStatus::Paused];
+        reach.need(id, &running, "only what runs uses something")?;
+        let stats = control.stats(&reach.step, &reach.task).await?;
+        Ok(ExecutionStats {
+            cpu_ns: u64::try_from(stats.cpu.as_nanos()).unwrap_or(u64::MAX),
+            memory: stats.memory,
+            memory_limit: stats.memory_limit,
+            pids: stats.pids,
+            timestamp: Timestamp::now().as_millisecond(),
+        })
+    }
+
+    pub(super) async fn network(&self, id: &ExecutionId) -> Result<NetInfo> {
+        let reach = self.reach(id)?;
+        let control = reach.control("telling how it is reached")?;
+        let running = [ExecutionStatus::Running, ExecutionStatus::Paused];
+        reach.need(id, &running, "only what runs is reached")?;
+        Ok(control.network(&reach.step, &reach.task).await?)
+    }
+
+    /// Removes all executions; each that could not be is told.
+    pub(super) async fn clean_up(self: &Arc<Self>) -> Result<()> {
+        let within = self.options.limits.cleanup;
+        let ids = self.store.ids()?;
+        let removals = ids.iter().map(|id| async move { (id, self.remove(id, within).await) });
+        let removed: Vec<_> = futures_util::stream::iter(removals).buffer_unordered(64).collect().await;
+        let failed = removed.into_iter().filter_map(|(id, removed)| match removed {
+            Ok(()) | Err(Error::NotFound(_)) => None,
+            Err(error) => Some(format!("{id}: {error}")),
+        });
+        let failed: Vec<String> = failed.collect();
+        if failed.is_empty() { Ok(()) } else { Err(Error::Several(failed)) }
+    }
+}

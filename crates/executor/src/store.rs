@@ -1,0 +1,235 @@
+//! Where executions are kept, so that each is found again after any crash:
+//!
+//! ```text
+//! STATE/executions/ID            the run id of its folder; made in one step, so that of many who want the id one gets it
+//! STATE/executions/.cancels/ID   somebody wants it ended; for its owner
+//! STATE/runs/RUN/execution.json  what is run (no secret is in it), written before the id is taken
+//! STATE/runs/RUN/journal         as of every run: who owns it, and how far it is
+//! STATE/runs/RUN/output*         what it wrote (`output`)
+//! STATE/runs/RUN/paused          it stands still, or is about to
+//! STATE/runs/RUN/result.json     what came of it
+//! ```
+//!
+//! Only files; what they mean for a caller is said in `executions`.
+
+use std::fs::{self, DirBuilder};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use jobwright_journal::{StateDir, Vault};
+use jobwright_model::{ExecutionId, ExecutionResult, Job, JobId, RunId};
+use jobwright_runtime::{Sealed, Unsealed, secret_values};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::output::{COPIES, DATA, INDEX};
+use crate::provision::Provisions;
+
+const DOCUMENT: &str = "execution.json";
+const RESULT: &str = "result.json";
+const PAUSED: &str = "paused";
+const FORMAT: u32 = 1;
+
+/// What is kept of an execution from its beginning on.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Kept {
+    pub(crate) execution_id: ExecutionId,
+    pub(crate) job_id: JobId,
+    pub(crate) job: Job,
+    pub(crate) provisions: Provisions,
+    pub(crate) results_dir: Option<PathBuf>,
+    /// How long its logs stay after its end, in seconds.
+    pub(crate) keep_logs: Option<f64>,
+}
+
+/// The executions of a state directory.
+#[derive(Debug, Clone)]
+pub(crate) struct Store {
+    state: StateDir,
+    vault: Option<Vault>,
+}
+
+impl Store {
+    pub(crate) fn open(state: StateDir) -> Result<Self> {
+        let vault = Vault::of(&state);
+        let store = Self { state, vault };
+        let cancels = store.cancels();
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&cancels);
+        made.map_err(Error::store(format!("making {}", cancels.display())))?;
+        Ok(store)
+    }
+
+    pub(crate) fn state(&self) -> &StateDir {
+        &self.state
+    }
+
+    fn claims(&self) -> PathBuf {
+        self.state.path().join("executions")
+    }
+
+    fn claim(&self, id: &ExecutionId) -> PathBuf {
+        self.claims().join(id.as_str())
+    }
+
+    fn cancels(&self) -> PathBuf {
+        self.claims().join(".cancels")
+    }
+
+    pub(crate) fn folder(&self, run: &RunId) -> PathBuf {
+        self.state.run_dir(run)
+    }
+
+    /// A folder of its own for a new execution, with `kept` in it.
+    pub(crate) fn begin(&self, kept: &Kept) -> Result<RunId> {
+        let (run, folder) = self.state.create_new_run_dir().map_err(|error| Error::Store {
+            operation: "making a folder for an execution".to_owned(),
+            source: io::Error::other(error),
+        })?;
+        let written = self.sealed(&run, &folder.join(DOCUMENT)).write(kept, &secret_values([&kept.job].into_iter()));
+        if let Err(error) = written {
+            self.discard(&run);
+            return Err(document(error));
+        }
+        Ok(run)
+    }
+
+    fn sealed<'a>(&'a self, run: &'a RunId, path: &'a Path) -> Sealed<'a> {
+        Sealed { path, run, vault: self.vault.as_ref(), format: FORMAT }
+    }
+
+    /// Gives `id` to the execution in the folder of `run`; false when it is taken.
+    pub(crate) fn take(&self, id: &ExecutionId, run: &RunId) -> Result<bool> {
+        let failed = |source| Error::Store { operation: format!("taking the id {id}"), source };
+        let draft = self.folder(run).join("claim");
+        fs::write(&draft, run.as_str()).map_err(failed)?;
+        let taken = match fs::hard_link(&draft, self.claim(id)) {
+            Ok(()) => true,
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => false,
+            Err(error) => return Err(failed(error)),
+        };
+        fs::remove_file(&draft).map_err(failed)?;
+        Ok(taken)
+    }
+
+    /// The run of `id`.
+    pub(crate) fn run_of(&self, id: &ExecutionId) -> Result<RunId> {
+        match fs::read_to_string(self.claim(id)) {
+            Ok(text) => RunId::new(text.trim()).map_err(|error| Error::Store {
+                operation: format!("reading whose the id {id} is"),
+                source: io::Error::other(error),
+            }),
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(Error::NotFound(id.clone())),
+            Err(source) => Err(Error::Store { operation: format!("reading whose the id {id} is"), source }),
+        }
+    }
+
+    /// All ids, in order.
+    pub(crate) fn ids(&self) -> Result<Vec<ExecutionId>> {
+        let failed = |source| Error::Store { operation: "listing the executions".to_owned(), source };
+        let mut ids = Vec::new();
+        for entry in fs::read_dir(self.claims()).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            ids.extend(name.to_str().and_then(|name| ExecutionId::new(name).ok()));
+        }
+        ids.sort();
+        Ok(ids)
+    }
+
+    pub(crate) fn kept(&self, run: &RunId) -> Result<Unsealed<Kept>> {
+        let path = self.folder(run).join(DOCUMENT);
+        let missing = || Error::Store {
+            operation: format!("reading {}", path.display()),
+            source: ErrorKind::NotFound.into(),
+        };
+        self.sealed(run, &path).read().map_err(document)?.ok_or_else(missing)
+    }
+
+    pub(crate) fn result(&self, run: &RunId) -> Result<Option<ExecutionResult>> {
+        let path = self.folder(run).join(RESULT);
+        let failed = |source| Error::Store { operation: format!("reading {}", path.display()), source };
+        match fs::read(&path) {
+            Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| failed(error.into())),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(failed(source)),
+        }
+    }
+
+    /// Keeps what came of it; what only a running execution needs goes.
+    pub(crate) fn conclude(&self, run: &RunId, result: &ExecutionResult) -> io::Result<()> {
+        let path = self.folder(run).join(RESULT);
+        let draft = path.with_extension("draft");
+        fs::write(&draft, serde_json::to_vec(result)?)?;
+        fs::rename(draft, path)?;
+        self.set_paused(run, false)?;
+        self.vault.as_ref().map_or(Ok(()), |vault| vault.forget(run))
+    }
+
+    pub(crate) fn is_paused(&self, run: &RunId) -> bool {
+        self.folder(run).join(PAUSED).exists()
+    }
+
+    pub(crate) fn set_paused(&self, run: &RunId, paused: bool) -> io::Result<()> {
+        let path = self.folder(run).join(PAUSED);
+        match paused {
+            true => fs::write(path, ""),
+            false => gone(fs::remove_file(path)),
+        }
+    }
+
+    /// Asks whoever owns the execution to end it.
+    pub(crate) fn ask_to_cancel(&self, id: &ExecutionId) -> io::Result<()> {
+        fs::write(self.cancels().join(id.as_str()), "")
+    }
+
+    /// The executions that somebody wants ended.
+    pub(crate) fn asked_to_cancel(&self) -> Vec<ExecutionId> {
+        let entries = fs::read_dir(self.cancels()).into_iter().flatten().flatten();
+        entries.filter_map(|entry| ExecutionId::new(entry.file_name().to_str()?).ok()).collect()
+    }
+
+    /// What was asked is done, or of no more use.
+    pub(crate) fn heard(&self, id: &ExecutionId) {
+        if let Err(error) = gone(fs::remove_file(self.cancels().join(id.as_str()))) {
+            tracing::warn!(%id, %error, "what was asked for cannot be taken back");
+        }
+    }
+
+    /// Gives the id back, then removes all that was kept under it.
+    pub(crate) fn forget(&self, id: &ExecutionId, run: &RunId) -> Result<()> {
+        let failed = |source| Error::Store { operation: format!("removing the execution {id}"), source };
+        gone(fs::remove_file(self.claim(id))).map_err(failed)?;
+        self.heard(id);
+        gone(fs::remove_dir_all(self.folder(run))).map_err(failed)?;
+        self.vault.as_ref().map_or(Ok(()), |vault| vault.forget(run)).map_err(failed)
+    }
+
+    /// Removes a folder whose execution never got its id.
+    pub(crate) fn discard(&self, run: &RunId) {
+        let removed = gone(fs::remove_dir_all(self.folder(run)));
+        let forgotten = self.vault.as_ref().map_or(Ok(()), |vault| vault.forget(run));
+        if let Err(error) = removed.and(forgotten) {
+            tracing::warn!(%run, %error, "the folder of an execution that was not begun cannot be removed");
+        }
+    }
+
+    /// Removes its logs, here and in its results directory; nothing else of either.
+    pub(crate) fn drop_logs(&self, run: &RunId, results: Option<&Path>) -> io::Result<()> {
+        let folder = self.folder(run);
+        let own = [DATA, INDEX].map(|name| folder.join(name));
+        let copies = results.into_iter().flat_map(|results| COPIES.map(|name| results.join(name)));
+        own.into_iter().chain(copies).try_for_each(|path| gone(fs::remove_file(path)))
+    }
+}
+
+fn document(error: jobwright_runtime::DocumentError) -> Error {
+    Error::Store { operation: "keeping what an execution is".to_owned(), source: io::Error::other(error) }
+}
+
+/// What is not there is gone.
+fn gone(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
