@@ -15,8 +15,8 @@ use async_trait::async_trait;
 use jobwright_backend::Backend;
 use jobwright_journal::StateDir;
 use jobwright_model::{
-    Cause, ExecOutput, ExecutionId, ExecutionInfo, ExecutionListItem, ExecutionRequest, ExecutionResult, ExecutionStats,
-    ExecutionStatus, LogStreamRequest, NetInfo, RunId,
+    Cause, ExecOutput, ExecutionId, ExecutionInfo, ExecutionListItem, ExecutionRequest, ExecutionResult,
+    ExecutionStats, ExecutionStatus, LogStreamRequest, NetInfo, RunId,
 };
 use jobwright_runtime::{Backends, Limits};
 use tokio::time::{Instant, sleep, timeout};
@@ -76,7 +76,11 @@ impl Executions {
     ///
     /// # Errors
     /// [`Error::Store`] when the state directory cannot be written to.
-    pub fn open(state: StateDir, backends: impl IntoIterator<Item = Arc<dyn Backend>>, options: ExecutorOptions) -> Result<Self> {
+    pub fn open(
+        state: StateDir,
+        backends: impl IntoIterator<Item = Arc<dyn Backend>>,
+        options: ExecutorOptions,
+    ) -> Result<Self> {
         let backends = backends.into_iter().map(|backend| (backend.name().to_owned(), backend)).collect();
         let store = Store::open(state)?;
         let shared = Arc::new(Shared { store, backends, options, live: Mutex::default() });
@@ -159,7 +163,12 @@ impl Shared {
             Ok(Err(error)) => return Err(error),
             Err(_) => {
                 let (status, now) = (ExecutionStatus::Failed, self.status(id)?);
-                return Err(Error::DidNotReach { id: id.clone(), status, seconds: within.as_secs_f64(), now });
+                return Err(Error::DidNotReach {
+                    id: id.clone(),
+                    status,
+                    seconds: within.as_secs_f64(),
+                    now,
+                });
             }
         }
         let run = self.store.run_of(id)?;
@@ -245,7 +254,12 @@ impl Executor for Executions {
                 return Ok(());
             }
             if now.is_terminal() || deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                return Err(Error::DidNotReach { id: id.clone(), status, seconds: within.as_secs_f64(), now });
+                return Err(Error::DidNotReach {
+                    id: id.clone(),
+                    status,
+                    seconds: within.as_secs_f64(),
+                    now,
+                });
             }
             self.shared.change(id, deadline).await;
         }

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jobwright_backend::Backend;
-use jobwright_model::{
-    Cause, Ending, ExecutionResult, ExecutionStatus, Outcome, RunId, Step,
-};
+use jobwright_model::{Cause, Ending, ExecutionResult, ExecutionStatus, Outcome, RunId, Step};
 use jobwright_runtime::{MaskedChunk, Observer, ObserverError, Scope, ToldBefore, Trace};
 use tokio::sync::watch;
 
@@ -70,7 +68,12 @@ impl Live {
     }
 
     /// The result that its ending makes, with what it wrote.
-    pub(crate) fn result_of(&self, folder: &std::path::Path, ending: Ending, error: Option<String>) -> ExecutionResult {
+    pub(crate) fn result_of(
+        &self,
+        folder: &std::path::Path,
+        ending: Ending,
+        error: Option<String>,
+    ) -> ExecutionResult {
         let ends = Ends::read(folder, RESULT_BYTES).unwrap_or_else(|error| {
             tracing::warn!(id = %self.kept.execution_id, %error, "an execution's output cannot be read for its result");
             Ends::default()
@@ -78,13 +81,17 @@ impl Live {
         let Ends { texts: [stdout, stderr], left_out } = ends;
         let mut error_msg = if ending.succeeded() { String::new() } else { told(&ending) };
         if let Some(error) = error.filter(|error| !error_msg.contains(error)) {
-            error_msg = [error_msg, error].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(": ");
+            error_msg =
+                [error_msg, error].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(": ");
         }
         let missing = self.output.missing();
         if missing > 0 {
             error_msg.push_str(&format!(" ({missing} bytes of its output are not in the log)"));
         }
-        let exit_code = ending.exit_code.or(ending.signal.map(|signal| 128 + signal)).unwrap_or(-1);
+        let exit_code = match ending.succeeded() {
+            true => 0,
+            false => ending.exit_code.or(ending.signal.map(|signal| 128 + signal)).unwrap_or(-1),
+        };
         let killed = ending.cause == Cause::Signal;
         ExecutionResult { stdout, stderr, left_out, exit_code, error_msg, killed, ending }
     }
@@ -108,17 +115,18 @@ fn told(ending: &Ending) -> String {
 
 #[async_trait]
 impl Observer for Live {
-    fn trace(&self, _step: &Step, trace: &Trace) -> Result<(), ObserverError> {
-        if let Trace::Started(_) = trace {
-            self.stand.send_if_modified(|stand| {
-                let begins = matches!(stand, Stand::Pending);
-                if begins {
-                    *stand = Stand::Running;
-                }
-                begins
-            });
-        }
+    fn trace(&self, _step: &Step, _trace: &Trace) -> Result<(), ObserverError> {
         Ok(())
+    }
+
+    fn runs(&self, _step: &Step) {
+        self.stand.send_if_modified(|stand| {
+            let begins = matches!(stand, Stand::Pending);
+            if begins {
+                *stand = Stand::Running;
+            }
+            begins
+        });
     }
 
     fn log(&self, _step: &Step, chunk: MaskedChunk) -> Result<(), ObserverError> {

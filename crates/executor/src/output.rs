@@ -50,9 +50,13 @@ impl Piece {
             _ => return None,
         };
         let length = u32::from_le_bytes(bytes.get(4..8)?.try_into().ok()?);
-        let number = |place: usize| Some(u64::from_le_bytes(bytes.get(8 + place * 8..)?.get(..8)?.try_into().ok()?));
-        let resume =
-            ResumePoint { from: LogPosition::new(number(1)?), skip_stdout: number(2)?, skip_stderr: number(3)? };
+        let number =
+            |place: usize| Some(u64::from_le_bytes(bytes.get(8 + place * 8..)?.get(..8)?.try_into().ok()?));
+        let resume = ResumePoint {
+            from: LogPosition::new(number(1)?),
+            skip_stdout: number(2)?,
+            skip_stderr: number(3)?,
+        };
         Some(Self { stream, offset: number(0)?, length, resume })
     }
 
@@ -99,7 +103,13 @@ impl Output {
     /// What the operating system says; a results directory, or a log in it, that is a link.
     pub(crate) fn open(folder: &Path, results: Option<&Path>, quota: u64) -> io::Result<Self> {
         let open = |name: &str| {
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(folder.join(name))
+            OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(0o600)
+                .open(folder.join(name))
         };
         let (data, index) = (open(DATA)?, open(INDEX)?);
         let mut files = Files {
@@ -161,7 +171,8 @@ impl Files {
             let mut whole = true;
             for record in block[..length].chunks_exact(RECORD) {
                 let piece = Piece::from_bytes(record);
-                let Some(piece) = piece.filter(|piece| piece.offset == self.end && piece.end() <= there) else {
+                let Some(piece) = piece.filter(|piece| piece.offset == self.end && piece.end() <= there)
+                else {
                     whole = false;
                     break;
                 };
@@ -203,7 +214,10 @@ impl Files {
         if self.left_out == 0 || self.end >= self.quota {
             return Ok(());
         }
-        let text = format!("\n[jobwright: {} bytes of output are missing here, the disk took no more]\n", self.left_out);
+        let text = format!(
+            "\n[jobwright: {} bytes of output are missing here, the disk took no more]\n",
+            self.left_out
+        );
         let resume = self.last.unwrap_or_default();
         self.write(StreamKind::Stderr, text.as_bytes(), resume)?;
         self.left_out = 0;
@@ -302,7 +316,10 @@ mod tests {
         std::fs::write(folder.path().join(DATA), [0; 100]).unwrap();
         std::fs::write(folder.path().join(INDEX), [0; 400]).unwrap();
         let output = Output::open(folder.path(), None, u64::MAX).unwrap();
-        assert_eq!((output.told(), text(folder.path())), (ToldBefore::UpTo(ResumePoint::default()), String::new()));
+        assert_eq!(
+            (output.told(), text(folder.path())),
+            (ToldBefore::UpTo(ResumePoint::default()), String::new())
+        );
     }
 
     #[test]

@@ -44,7 +44,8 @@ pub(crate) fn check(request: &ExecutionRequest, target: Target) -> Result<()> {
         }
     }
     for (place, key) in request.keys.iter().enumerate() {
-        let wrong = |field: &str, reason: String| Err(Error::invalid(format!("keys[{place}].{field}"), reason));
+        let wrong =
+            |field: &str, reason: String| Err(Error::invalid(format!("keys[{place}].{field}"), reason));
         if key.kind != "ssh" {
             return wrong("type", format!("{:?} is not known; it is \"ssh\"", key.kind));
         }
@@ -85,9 +86,8 @@ pub(crate) struct Provisions {
 impl Provisions {
     pub(crate) fn of(request: &ExecutionRequest) -> Self {
         let numbered = request.provision_scripts.iter().enumerate();
-        let scripts = numbered.map(|(place, script)| {
-            (format!("{:03}-{}", place + 1, script.name), script.content.clone())
-        });
+        let scripts = numbered
+            .map(|(place, script)| (format!("{:03}-{}", place + 1, script.name), script.content.clone()));
         let ssh_keys = request.keys.iter().map(|key| key.file.trim_end().to_owned());
         Self { scripts: scripts.collect(), ssh_keys: ssh_keys.collect() }
     }

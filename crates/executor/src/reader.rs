@@ -102,9 +102,12 @@ impl Ends {
             let first = before.saturating_sub(RECORDS as u64);
             let pieces = read_records(&index, first, (before - first) as usize)?;
             all = all.max(pieces.last().map_or(0, Piece::end));
-            for piece in pieces.into_iter().rev().filter(|piece| found[lane(piece.stream)] < most) {
-                found[lane(piece.stream)] += piece.length as usize;
-                wanted[lane(piece.stream)].push(piece);
+            for piece in pieces.into_iter().rev() {
+                let stream = lane(piece.stream);
+                if found[stream] < most {
+                    found[stream] += piece.length as usize;
+                    wanted[stream].push(piece);
+                }
             }
             before = first;
         }
@@ -117,7 +120,8 @@ impl Ends {
             }
             Ok(bytes.split_off(bytes.len().saturating_sub(most)))
         };
-        let (stdout, stderr) = (read(&wanted[lane(StreamKind::Stdout)])?, read(&wanted[lane(StreamKind::Stderr)])?);
+        let (stdout, stderr) =
+            (read(&wanted[lane(StreamKind::Stdout)])?, read(&wanted[lane(StreamKind::Stderr)])?);
         let left_out = all - (stdout.len() + stderr.len()) as u64;
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         Ok(Self { texts: [text(stdout), text(stderr)], left_out })
@@ -142,7 +146,9 @@ mod tests {
 
     fn rest(reader: &mut Reader) -> Vec<(StreamKind, String, u64)> {
         let chunks = std::iter::from_fn(|| reader.read().unwrap());
-        chunks.map(|chunk| (chunk.stream, String::from_utf8(chunk.bytes.to_vec()).unwrap(), chunk.offset)).collect()
+        chunks
+            .map(|chunk| (chunk.stream, String::from_utf8(chunk.bytes.to_vec()).unwrap(), chunk.offset))
+            .collect()
     }
 
     use StreamKind::{Stderr, Stdout};
@@ -153,7 +159,8 @@ mod tests {
         let (folder, output) = written(&[(Stdout, "a"), (Stdout, "b"), (Stderr, "c"), (Stdout, "d")]);
         let mut all = Reader::open(folder.path(), false).unwrap();
         let mut later = Reader::open(folder.path(), true).unwrap();
-        let expected = [(Stdout, "ab".to_owned(), 0), (Stderr, "c".to_owned(), 2), (Stdout, "d".to_owned(), 3)];
+        let expected =
+            [(Stdout, "ab".to_owned(), 0), (Stderr, "c".to_owned(), 2), (Stdout, "d".to_owned(), 3)];
         assert_eq!(rest(&mut all), expected);
         assert_eq!(rest(&mut later), []);
         output.add(Stderr, b"e", ResumePoint::default());

@@ -86,7 +86,8 @@ impl Store {
             operation: "making a folder for an execution".to_owned(),
             source: io::Error::other(error),
         })?;
-        let written = self.sealed(&run, &folder.join(DOCUMENT)).write(kept, &secret_values([&kept.job].into_iter()));
+        let written =
+            self.sealed(&run, &folder.join(DOCUMENT)).write(kept, &secret_values([&kept.job].into_iter()));
         if let Err(error) = written {
             self.discard(&run);
             return Err(document(error));

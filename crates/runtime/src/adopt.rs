@@ -70,6 +70,7 @@ impl StepLife {
         let ago = SignedDuration::try_from(ran).unwrap_or_default();
         let started = Timestamp::now().checked_sub(ago).unwrap_or_else(|_| Timestamp::now());
         self.shared.trace(&self.step, &Trace::Started(started));
+        self.shared.observer.runs(&self.step);
         let resume = self.resume_point();
         let log = self.log_from(resume).await;
         let watch = Watch::over(&self.shared, &self.step, log, resume);

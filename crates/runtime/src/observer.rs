@@ -104,6 +104,9 @@ pub trait Observer: Send + Sync {
     /// When it could not be recorded.
     fn trace(&self, step: &Step, trace: &Trace) -> Result<(), ObserverError>;
 
+    /// A step runs: its backend has started it, or it was taken over while it ran.
+    fn runs(&self, _step: &Step) {}
+
     /// A step printed something.
     ///
     /// # Errors

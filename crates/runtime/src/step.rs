@@ -116,7 +116,10 @@ impl StepLife {
             attempt = self.prepare_and_start() => attempt.map_err(|error| self.start_failure(&error)),
         };
         match attempt {
-            Ok(watch) => Start::Running(Box::new(Running::new(self, watch, started, Duration::ZERO))),
+            Ok(watch) => {
+                self.shared.observer.runs(&self.step);
+                Start::Running(Box::new(Running::new(self, watch, started, Duration::ZERO)))
+            }
             Err((ending, error)) => {
                 Start::Over(self.not_started(ending.timed(started, Timestamp::now()), error).await)
             }

@@ -70,7 +70,11 @@ impl Shared {
     }
 
     /// The backend that it was begun on, when it reaches the same engine.
-    async fn backend_of(&self, kept: &Kept, records: &[Record]) -> Result<Arc<dyn jobwright_backend::Backend>> {
+    async fn backend_of(
+        &self,
+        kept: &Kept,
+        records: &[Record],
+    ) -> Result<Arc<dyn jobwright_backend::Backend>> {
         let name = kept.job.phases.first().map(|phase| phase.backend.clone()).unwrap_or_default();
         let known = || self.backends.keys().cloned().collect();
         let backend = self.backends.get(&name).cloned();
@@ -81,7 +85,8 @@ impl Shared {
         });
         let reached = backend.load().await?.engine_id;
         if begun_on.is_some() && begun_on != reached {
-            let what = format!("taking over the execution {}: it was begun on another engine", kept.execution_id);
+            let what =
+                format!("taking over the execution {}: it was begun on another engine", kept.execution_id);
             return Err(Error::Unsupported { backend: name, what });
         }
         Ok(backend)

@@ -106,12 +106,22 @@ impl Shared {
     }
 
     /// Runs it to its end in the background. It is known from now on.
-    pub(super) fn see_through(self: &Arc<Self>, live: &Arc<Live>, journal: Arc<Journal<Record>>, begun: Begun) {
+    pub(super) fn see_through(
+        self: &Arc<Self>,
+        live: &Arc<Live>,
+        journal: Arc<Journal<Record>>,
+        begun: Begun,
+    ) {
         self.live().insert(live.kept.execution_id.clone(), Arc::clone(live));
         let (shared, live) = (Arc::clone(self), Arc::clone(live));
         tokio::spawn(async move {
             let run = shared.job_run(&live, Arc::clone(&journal), begun).run();
-            let report = tokio::spawn(run).await.unwrap_or_else(|panic| failed_inside(&panic.to_string()));
+            let report = match tokio::spawn(run).await {
+                Ok(report) => report,
+                // The process is about to end: whoever comes after it goes on.
+                Err(end) if end.is_cancelled() => return,
+                Err(panic) => failed_inside(&panic.to_string()),
+            };
             shared.conclude(&live, &journal, report);
         });
     }
@@ -139,8 +149,12 @@ impl Shared {
     pub(super) fn conclude(self: &Arc<Self>, live: &Arc<Live>, journal: &Journal<Record>, report: JobReport) {
         let id = &live.kept.execution_id;
         let (ending, error) = (report.ending, report.error);
-        let ended =
-            Record::JobEnded { job: id.to_string(), attempt: 1, ending: ending.clone(), error: error.clone() };
+        let ended = Record::JobEnded {
+            job: id.to_string(),
+            attempt: 1,
+            ending: ending.clone(),
+            error: error.clone(),
+        };
         if let Err(error) = journal.append(&ended) {
             tracing::warn!(%id, %error, "the end of an execution was not journaled");
         }
@@ -158,11 +172,18 @@ impl Shared {
 }
 
 fn journaled(error: &jobwright_journal::JournalError) -> Error {
-    Error::Store { operation: "keeping an execution's journal".to_owned(), source: std::io::Error::other(error.to_string()) }
+    Error::Store {
+        operation: "keeping an execution's journal".to_owned(),
+        source: std::io::Error::other(error.to_string()),
+    }
 }
 
 /// A defect of ours must not pass for a success.
 fn failed_inside(what: &str) -> JobReport {
     let text = format!("jobwright failed inside: {what}");
-    JobReport { ending: Ending::new(Cause::StatusUnreadable).because(&text), error: Some(text), phases: Vec::new() }
+    JobReport {
+        ending: Ending::new(Cause::StatusUnreadable).because(&text),
+        error: Some(text),
+        phases: Vec::new(),
+    }
 }

@@ -8,12 +8,13 @@ use futures_util::stream;
 use jiff::Timestamp;
 use jobwright_journal::Journal;
 use jobwright_model::{
-    ExecutionId, ExecutionInfo, ExecutionListItem, ExecutionResult, ExecutionStatus, JobId, LogStreamRequest, RunId,
+    ExecutionId, ExecutionInfo, ExecutionListItem, ExecutionResult, ExecutionStatus, JobId, LogStreamRequest,
+    RunId,
 };
 use jobwright_runtime::Record;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::{LOOK, Place, Shared};
+use super::{LOOK, Shared};
 use crate::error::{Error, Result};
 use crate::live::Live;
 use crate::port::{OutputChunk, OutputStream};
@@ -65,7 +66,11 @@ impl Shared {
             Some(live) => live.kept.job_id.clone(),
             None => self.store.kept(run)?.content.job_id,
         };
-        if own == *given { Ok(()) } else { Err(Error::OtherJob { id: id.clone(), own, given: given.clone() }) }
+        if own == *given {
+            Ok(())
+        } else {
+            Err(Error::OtherJob { id: id.clone(), own, given: given.clone() })
+        }
     }
 
     /// How one stands that another process owns, or nobody: as far as its journal tells.
@@ -129,7 +134,9 @@ impl Shared {
         let reader = match Reader::open(&self.store.folder(&run), tail) {
             Ok(reader) => reader,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(Error::LogsExpired(id)),
-            Err(source) => return Err(Error::Store { operation: format!("reading the output of {id}"), source }),
+            Err(source) => {
+                return Err(Error::Store { operation: format!("reading the output of {id}"), source });
+            }
         };
         let follower = Follower { shared: Arc::clone(self), id, run, reader, follow, is_last_look: !follow };
         Ok(Box::pin(stream::try_unfold(follower, Follower::next)))
@@ -158,7 +165,9 @@ impl Shared {
     pub(super) fn drop_due_logs(&self, run: &RunId, result: &ExecutionResult) {
         let kept = match self.store.kept(run) {
             Ok(kept) => kept.content,
-            Err(error) => return tracing::warn!(%run, %error, "how long an execution's logs are kept cannot be read"),
+            Err(error) => {
+                return tracing::warn!(%run, %error, "how long an execution's logs are kept cannot be read");
+            }
         };
         let Some(keep) = keep_logs(&kept) else { return };
         let age = result.ending.finished.map(|end| Timestamp::now().duration_since(end));

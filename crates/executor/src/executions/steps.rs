@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use futures_util::StreamExt;
+use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use jobwright_backend::{Backend, ExecRequest, StepControl, StreamKind};
 use jobwright_model::{
     ExecOutput, ExecutionId, ExecutionStats, ExecutionStatus, ExitStatus, NetInfo, RunId, Step, TaskUuid,
 };
-use jobwright_runtime::open_tasks;
+use jobwright_redact::Masker;
+use jobwright_runtime::{Unsealed, open_tasks, secret_values};
 
 use super::{Place, Shared};
 use crate::error::{Error, Result};
@@ -16,6 +17,9 @@ use crate::output::lane;
 
 /// A command's output beyond this is left out of the answer: it lies in memory.
 const MOST_OUTPUT: usize = 16 << 20;
+
+/// So many are removed at the same time.
+const AT_A_TIME: usize = 64;
 
 /// The step of an execution that has started and has not ended.
 struct Reach {
@@ -28,7 +32,8 @@ struct Reach {
 
 impl Reach {
     fn control(&self, what: &str) -> Result<&dyn StepControl> {
-        let unsupported = || Error::Unsupported { backend: self.backend.name().to_owned(), what: what.to_owned() };
+        let unsupported =
+            || Error::Unsupported { backend: self.backend.name().to_owned(), what: what.to_owned() };
         self.backend.control().ok_or_else(unsupported)
     }
 
@@ -67,7 +72,9 @@ impl Shared {
         let control = reach.control("standing still")?;
         reach.need(id, &[ExecutionStatus::Running], "it has to run to be paused")?;
         let noted = |paused| {
-            self.store.set_paused(&reach.run, paused).map_err(Error::store(format!("noting that {id} is paused")))
+            self.store
+                .set_paused(&reach.run, paused)
+                .map_err(Error::store(format!("noting that {id} is paused")))
         };
         // Written down before: whoever comes after a crash must not take it for running.
         noted(true)?;
@@ -97,6 +104,7 @@ impl Shared {
             return Err(Error::invalid("argv", "it holds a zero byte"));
         }
         let request = ExecRequest { argv: argv.to_vec(), ..ExecRequest::default() };
+        let mask = self.masker(id)?;
         let mut session = control.exec(&reach.step, &reach.task, request).await?;
         drop(session.stdin());
         let mut texts = [Vec::new(), Vec::new()];
@@ -114,9 +122,30 @@ impl Shared {
             ExitStatus::Signal(signal) => 128 + signal,
             ExitStatus::Unknown => -1,
         };
-        let mask = self.masker(id);
         let text = |stream| mask.mask_str(&String::from_utf8_lossy(&texts[lane(stream)])).into_owned();
         Ok(ExecOutput { exit_code, stdout: text(StreamKind::Stdout), stderr: text(StreamKind::Stderr) })
+    }
+
+    /// What masks what it writes.
+    fn masker(&self, id: &ExecutionId) -> Result<Masker> {
+        let live = self.live().get(id).cloned();
+        let job = match live {
+            Some(live) => live.kept.job.clone(),
+            None => {
+                let Unsealed { content, secrets_are_gone } = self.store.kept(&self.store.run_of(id)?)?;
+                if secrets_are_gone {
+                    let why = std::io::Error::other("the values of its secrets are gone");
+                    return Err(Error::store(format!("masking what runs in {id}"))(why));
+                }
+                content.job
+            }
+        };
+        let values = secret_values([&job].into_iter());
+        Ok(values
+            .iter()
+            .fold(Masker::builder(), |builder, value| builder.secret("secret", value))
+            .build()
+            .masker)
     }
 
     pub(super) async fn stats(&self, id: &ExecutionId) -> Result<ExecutionStats> {
@@ -145,9 +174,14 @@ impl Shared {
     /// Removes all executions; each that could not be is told.
     pub(super) async fn clean_up(self: &Arc<Self>) -> Result<()> {
         let within = self.options.limits.cleanup;
-        let ids = self.store.ids()?;
-        let removals = ids.iter().map(|id| async move { (id, self.remove(id, within).await) });
-        let removed: Vec<_> = futures_util::stream::iter(removals).buffer_unordered(64).collect().await;
+        let removals = self.store.ids()?.into_iter().map(|id| {
+            let shared = Arc::clone(self);
+            async move {
+                let removed = shared.remove(&id, within).await;
+                (id, removed)
+            }
+        });
+        let removed: Vec<_> = stream::iter(removals).buffer_unordered(AT_A_TIME).collect().await;
         let failed = removed.into_iter().filter_map(|(id, removed)| match removed {
             Ok(()) | Err(Error::NotFound(_)) => None,
             Err(error) => Some(format!("{id}: {error}")),

@@ -10,7 +10,12 @@ use crate::error::Result;
 const FIRST_RENDER_NODE: u32 = 128;
 
 /// Gives them to the step: those of NVIDIA by their numbers, of which the engine's own runtime makes devices; others by their device files.
-pub(super) fn add(gpus: &[Gpu], target: Target, step: &mut Step, options: &mut Map<String, Value>) -> Result<()> {
+pub(super) fn add(
+    gpus: &[Gpu],
+    target: Target,
+    step: &mut Step,
+    options: &mut Map<String, Value>,
+) -> Result<()> {
     if gpus.is_empty() {
         return Ok(());
     }

@@ -104,7 +104,8 @@ fn whole(request: &ExecutionRequest, target: Target, step: Step) -> Job {
     // Only what brings files of its own needs a workspace.
     let needs_workspace = !target.images && !request.provision_scripts.is_empty();
     let volume = if needs_workspace { format!("jw_{}", step.uuid) } else { String::new() };
-    let workflow = Workflow { stages: vec![Stage { steps: vec![step] }], secrets, volume, ..Workflow::default() };
+    let workflow =
+        Workflow { stages: vec![Stage { steps: vec![step] }], secrets, volume, ..Workflow::default() };
     let phase = Phase { backend: target.name.to_owned(), workflow, ..Phase::default() };
     Job {
         name: request.execution_id.to_string(),
@@ -144,7 +145,10 @@ fn environment(request: &ExecutionRequest, spec: &Spec) -> Result<BTreeMap<Strin
         return Err(Error::invalid("environment", reason));
     }
     if let Some(name) = environment.keys().find(|name| request.secrets.contains_key(*name)) {
-        return Err(Error::invalid(format!("secrets.{name}"), "a variable of that name is in the environment too"));
+        return Err(Error::invalid(
+            format!("secrets.{name}"),
+            "a variable of that name is in the environment too",
+        ));
     }
     Ok(environment)
 }

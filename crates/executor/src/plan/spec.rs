@@ -32,11 +32,15 @@ impl Spec {
             let known = if target.images { OF_IMAGES } else { OF_HOSTS };
             let is_known = known.split(", ").any(|known| known == key);
             if !is_known {
-                return Err(wrong(format!("the {} engine knows no such parameter; it knows {known}", target.name)));
+                return Err(wrong(format!(
+                    "the {} engine knows no such parameter; it knows {known}",
+                    target.name
+                )));
             }
             spec.take(key, value).map_err(wrong)?;
         }
-        let of_engine = |rule: &str| Error::invalid("engine_spec.params", format!("{} engine: {rule}", target.name));
+        let of_engine =
+            |rule: &str| Error::invalid("engine_spec.params", format!("{} engine: {rule}", target.name));
         if target.images && spec.image.trim().is_empty() {
             return Err(of_engine("image cannot be empty"));
         }

@@ -9,15 +9,26 @@ use crate::error::{Error, Result};
 
 /// What the step is told of the request's volumes.
 pub(super) fn of(request: &ExecutionRequest, target: Target) -> Result<Vec<String>> {
-    let inputs = request.inputs.iter().enumerate().map(|(place, volume)| (format!("inputs[{place}]"), volume, volume.read_only));
-    let outputs = request.outputs.iter().enumerate().map(|(place, volume)| (format!("outputs[{place}]"), volume, false));
+    let inputs = request
+        .inputs
+        .iter()
+        .enumerate()
+        .map(|(place, volume)| (format!("inputs[{place}]"), volume, volume.read_only));
+    let outputs = request
+        .outputs
+        .iter()
+        .enumerate()
+        .map(|(place, volume)| (format!("outputs[{place}]"), volume, false));
     inputs.chain(outputs).map(|(field, volume, read_only)| one(&field, volume, read_only, target)).collect()
 }
 
 fn one(field: &str, volume: &StorageVolume, read_only: bool, target: Target) -> Result<String> {
     let StorageVolume { kind, source, target: place, .. } = volume;
     if kind != "bind" {
-        return Err(Error::invalid(format!("{field}.type"), format!("{kind:?} is not known; it is \"bind\"")));
+        return Err(Error::invalid(
+            format!("{field}.type"),
+            format!("{kind:?} is not known; it is \"bind\""),
+        ));
     }
     check_path(&format!("{field}.source"), source)?;
     check_path(&format!("{field}.target"), place)?;
@@ -43,7 +54,9 @@ fn check_path(field: &str, text: &str) -> Result<()> {
         () if text.is_empty() => "it is empty".to_owned(),
         () if !path.is_absolute() => format!("{text:?} is not an absolute path"),
         () if has_dots(path) => format!("{text:?} holds `..`"),
-        () if text.contains([':', '\0', '\n']) => format!("{text:?} holds a character that no volume can have"),
+        () if text.contains([':', '\0', '\n']) => {
+            format!("{text:?} holds a character that no volume can have")
+        }
         () => return Ok(()),
     };
     Err(Error::invalid(field, reason))
