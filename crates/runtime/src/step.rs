@@ -116,10 +116,7 @@ impl StepLife {
             attempt = self.prepare_and_start() => attempt.map_err(|error| self.start_failure(&error)),
         };
         match attempt {
-            Ok(watch) => {
-                self.shared.observer.runs(&self.step);
-                Start::Running(Box::new(Running::new(self, watch, started, Duration::ZERO)))
-            }
+            Ok(watch) => Start::Running(Box::new(Running::new(self, watch, started, Duration::ZERO))),
             Err((ending, error)) => {
                 Start::Over(self.not_started(ending.timed(started, Timestamp::now()), error).await)
             }
@@ -146,6 +143,8 @@ impl StepLife {
         }
         backend.start_step(&self.step, task).await?;
         let log = backend.tail_step(&self.step, task, LogPosition::START).await?;
+        // Before anything that it prints.
+        observer.runs(&self.step);
         Ok(Watch::over(&self.shared, &self.step, log, ResumePoint::default()))
     }
 

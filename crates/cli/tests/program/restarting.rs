@@ -97,5 +97,5 @@ fn a_container_that_ended_with_its_engine_is_told_to_have_ended_so() {
     let told: Vec<&str> = printed.lines().filter(|line| line.starts_with("line ")).collect();
     let lines: Vec<String> = (1..=told.len()).map(|line| format!("line {line}")).collect();
     assert_eq!(told, lines, "every line that it wrote, once and in order");
-    assert!(told.len() < LINES && printed.ends_with("told to end\n"), "{printed}");
+    assert!(told.len() < LINES && printed.contains("told to end\n"), "{printed}");
 }

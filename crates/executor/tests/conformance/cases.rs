@@ -499,19 +499,14 @@ async fn one_that_was_paused_when_its_owner_died_stays_so(world: &World) {
         return;
     }
     let request = world.request("one", &Script::new().say_ready().sleep(1).print("later\n"));
-    let site = world.site.clone();
     world.before_a_crash(move |executor| async move {
         executor.start(request).await.unwrap();
         executor.wait_for_status(&name("one"), ExecutionStatus::Running, None).await.unwrap();
-        match executor.pause(&name("one")).await {
-            Err(Error::Unsupported { .. }) => println!("skipped: {} cannot pause", site.name()),
-            paused => paused.unwrap(),
-        }
+        executor.pause(&name("one")).await.unwrap();
     });
     world.executor.adopt().await.unwrap();
-    if world.executor.get_status(&name("one")).await.unwrap() == ExecutionStatus::Paused {
-        world.executor.resume(&name("one")).await.unwrap();
-    }
+    world.executor.wait_for_status(&name("one"), ExecutionStatus::Paused, None).await.unwrap();
+    world.executor.resume(&name("one")).await.unwrap();
     let status = ExecutionStatus::Success;
     world.executor.wait_for_status(&name("one"), status, Some(Duration::from_secs(30))).await.unwrap();
     assert_eq!(world.log("one", false, false).await, "ready\nlater\n");
