@@ -285,7 +285,7 @@ async fn logs_from_now_on_leave_out_what_was_before(world: &World) {
 
 // covers: nunet 54
 async fn a_reader_that_leaves_holds_nothing_up(world: &World) {
-    let script = Script::new().say_ready().fill(b'x', 3 << 20).print("end\n");
+    let script = Script::new().say_ready().fill(b'x', 3 << 20).print("\nend\n");
     world.executor.start(world.request("one", &script)).await.unwrap();
     world.until_printed("one", "ready").await;
     let request = LogStreamRequest { job_id: job(), execution_id: name("one"), tail: false, follow: true };
@@ -293,7 +293,7 @@ async fn a_reader_that_leaves_holds_nothing_up(world: &World) {
     let status = ExecutionStatus::Success;
     world.executor.wait_for_status(&name("one"), status, Some(Duration::from_secs(60))).await.unwrap();
     drop(idle);
-    assert_eq!(world.log("one", false, false).await.len(), "ready\n".len() + (3 << 20) + "end\n".len());
+    assert_eq!(world.log("one", false, false).await.len(), "ready\n".len() + (3 << 20) + "\nend\n".len());
 }
 
 // covers: nunet 50
