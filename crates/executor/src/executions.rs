@@ -19,6 +19,7 @@ use jobwright_model::{
     ExecutionStats, ExecutionStatus, LogStreamRequest, NetInfo, RunId,
 };
 use jobwright_runtime::{Backends, Limits};
+use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -58,6 +59,8 @@ pub(crate) struct Shared {
     backends: Backends,
     options: ExecutorOptions,
     live: Mutex<HashMap<ExecutionId, Arc<Live>>>,
+    /// Which engine each backend reached, once it was asked.
+    engines: HashMap<String, OnceCell<Option<String>>>,
 }
 
 /// Where an execution is to be looked for.
@@ -72,7 +75,7 @@ enum Place {
 
 impl Executions {
     /// Opens the executions of `state`. Nothing is taken over: that is done for all by [`adopt`](Self::adopt), and for a single one when it is
-    /// waited for or to be changed. The backends must be loaded. Within a tokio runtime.
+    /// waited for or to be changed. A backend is loaded when it is needed first. Within a tokio runtime.
     ///
     /// # Errors
     /// [`Error::Store`] when the state directory cannot be written to.
@@ -81,9 +84,11 @@ impl Executions {
         backends: impl IntoIterator<Item = Arc<dyn Backend>>,
         options: ExecutorOptions,
     ) -> Result<Self> {
-        let backends = backends.into_iter().map(|backend| (backend.name().to_owned(), backend)).collect();
+        let backends: Backends =
+            backends.into_iter().map(|backend| (backend.name().to_owned(), backend)).collect();
+        let engines = backends.keys().map(|name| (name.clone(), OnceCell::new())).collect();
         let store = Store::open(state)?;
-        let shared = Arc::new(Shared { store, backends, options, live: Mutex::default() });
+        let shared = Arc::new(Shared { store, backends, options, live: Mutex::default(), engines });
         let ear = Arc::new(AbortOnDropHandle::new(tokio::spawn(ask::listen(Arc::downgrade(&shared)))));
         Ok(Self { shared, _ear: ear })
     }
@@ -100,6 +105,15 @@ impl Executions {
 impl Shared {
     fn live(&self) -> MutexGuard<'_, HashMap<ExecutionId, Arc<Live>>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Loads the backend, the first time; which engine it reached.
+    async fn engine_of(&self, backend: &dyn Backend) -> Result<Option<String>> {
+        let load = async || Ok::<_, Error>(backend.load().await?.engine_id);
+        match self.engines.get(backend.name()) {
+            Some(engine) => engine.get_or_try_init(load).await.cloned(),
+            None => load().await,
+        }
     }
 
     fn place(&self, id: &ExecutionId) -> Result<Place> {

@@ -83,7 +83,7 @@ impl Shared {
             Record::BackendLoaded { engine, .. } => engine.clone(),
             _ => None,
         });
-        let reached = backend.load().await?.engine_id;
+        let reached = self.engine_of(&*backend).await?;
         if begun_on.is_some() && begun_on != reached {
             let what =
                 format!("taking over the execution {}: it was begun on another engine", kept.execution_id);

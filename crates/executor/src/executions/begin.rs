@@ -36,23 +36,23 @@ impl Shared {
             results_dir: request.results_dir.clone(),
             keep_logs: request.persist_logs_duration.map(|keep| keep.as_secs_f64()),
         };
+        let engine = self.engine_of(&*backend).await?;
         let run = self.store.begin(&kept)?;
-        let begun = self.begin_in(kept, run.clone(), backend, &request).await;
+        let begun = self.begin_in(kept, run.clone(), (backend, engine), &request);
         if begun.is_err() {
             self.store.discard(&run);
         }
         begun
     }
 
-    async fn begin_in(
+    fn begin_in(
         self: &Arc<Self>,
         kept: Kept,
         run: RunId,
-        backend: Arc<dyn Backend>,
+        (backend, engine): (Arc<dyn Backend>, Option<String>),
         request: &ExecutionRequest,
     ) -> Result<Arc<Live>> {
         let journal = self.open_journal(&run)?.0;
-        let engine = backend.load().await?.engine_id;
         let loaded = Record::BackendLoaded { backend: backend.name().to_owned(), engine };
         journal.append(&loaded).map_err(|error| journaled(&error))?;
         if !self.store.take(&kept.execution_id, &run)? {

@@ -5,7 +5,9 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use jobwright_backend::conformance::Script;
 use jobwright_executor::{Error, Executor};
-use jobwright_model::{Cause, ExecutionStatus, JobId, LogStreamRequest, ProvisionScript};
+use jobwright_model::{
+    AllocationKey, Cause, ExecutionStatus, JobId, LogStreamRequest, ProvisionScript, StorageVolume,
+};
 use tokio::time::timeout;
 
 use crate::site::{Site, World, job, name};
@@ -52,6 +54,13 @@ fn all() -> Vec<Case> {
         what_ended_while_nobody_owned_it_has_its_true_result,
         a_cancel_that_came_while_nobody_owned_it_is_honoured,
         logs_go_when_their_time_is_over,
+        one_who_stops_waiting_ends_nothing,
+        logs_of_one_that_is_about_to_start_are_waited_for,
+        memory_beyond_its_limit_ends_it_with_a_cause_of_its_own,
+        parts_of_processors_are_taken_or_refused,
+        a_signal_from_elsewhere_is_told,
+        volumes_are_there_as_they_were_asked_for,
+        a_key_lies_where_it_is_looked_for,
     ]
     .into()
 }
@@ -285,7 +294,10 @@ async fn logs_from_now_on_leave_out_what_was_before(world: &World) {
 
 // covers: nunet 54
 async fn a_reader_that_leaves_holds_nothing_up(world: &World) {
-    let script = Script::new().say_ready().fill(b'x', 3 << 20).print("\nend\n");
+    // Lines that no engine cuts into pieces.
+    let (lines, length) = (200, 15_000);
+    let line = |script: Script| script.fill(b'x', length).print("\n");
+    let script = (0..lines).fold(Script::new().say_ready(), |script, _| line(script));
     world.executor.start(world.request("one", &script)).await.unwrap();
     world.until_printed("one", "ready").await;
     let request = LogStreamRequest { job_id: job(), execution_id: name("one"), tail: false, follow: true };
@@ -293,7 +305,10 @@ async fn a_reader_that_leaves_holds_nothing_up(world: &World) {
     let status = ExecutionStatus::Success;
     world.executor.wait_for_status(&name("one"), status, Some(Duration::from_secs(60))).await.unwrap();
     drop(idle);
-    assert_eq!(world.log("one", false, false).await.len(), "ready\n".len() + (3 << 20) + "\nend\n".len());
+    assert_eq!(
+        world.log("one", false, false).await.len() as u64,
+        "ready\n".len() as u64 + lines * (length + 1)
+    );
 }
 
 // covers: nunet 50
@@ -557,4 +572,99 @@ async fn logs_go_when_their_time_is_over(world: &World) {
     let gone = world.executor.get_log_stream(request).await.err().unwrap();
     assert!(matches!(gone, Error::LogsExpired(_)), "{gone}");
     assert!(results.join("theirs").exists());
+}
+
+// covers: nunet 16
+async fn one_who_stops_waiting_ends_nothing(world: &World) {
+    world.executor.start(world.request("one", &Script::new().say_ready().forever())).await.unwrap();
+    let id = name("one");
+    let waiting = timeout(Duration::from_millis(100), world.executor.wait(&id));
+    assert!(waiting.await.is_err(), "it runs, so nobody has an answer");
+    world.until_printed("one", "ready").await;
+    assert_eq!(world.executor.get_status(&id).await.unwrap(), ExecutionStatus::Running);
+}
+
+// covers: nunet 48
+async fn logs_of_one_that_is_about_to_start_are_waited_for(world: &World) {
+    let request = world.request("one", &talkative());
+    let executor = world.executor.clone();
+    let later = tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        executor.start(request).await.unwrap();
+    });
+    assert_eq!(world.log("one", false, true).await.len(), "out\nerr\n".len());
+    later.await.unwrap();
+}
+
+// covers: nunet 21, 55, 57
+async fn memory_beyond_its_limit_ends_it_with_a_cause_of_its_own(world: &World) {
+    let mut request = world.request("one", &Script::new().print("before\n").fill_memory());
+    request.resources.ram_bytes = Some(64 << 20);
+    let result = match world.executor.run(request).await {
+        Err(Error::Unsupported { .. }) => return println!("skipped: {} limits no memory", world.site.name()),
+        result => result.unwrap(),
+    };
+    if !world.tells_memory().await {
+        assert_ne!(result.exit_code, 0, "{result:?}");
+        return println!("skipped: {} does not tell memory from other ends", world.site.name());
+    }
+    assert_eq!(result.ending.cause, Cause::OutOfMemory, "{result:?}");
+    assert!(result.error_msg.contains("OOM") && result.stdout.contains("before"), "{result:?}");
+}
+
+// covers: nunet 56
+async fn parts_of_processors_are_taken_or_refused(world: &World) {
+    let mut request = world.request("one", &talkative());
+    request.resources.cpu_cores = Some(0.5);
+    match world.executor.run(request).await {
+        Err(Error::Unsupported { .. }) => println!("skipped: {} limits no processors", world.site.name()),
+        result => assert_eq!(result.unwrap().exit_code, 0),
+    }
+}
+
+// covers: nunet 22-23
+async fn a_signal_from_elsewhere_is_told(world: &World) {
+    if matches!(world.site, Site::Containers(_)) {
+        return println!("skipped: the first process of a container does not hear its own signals");
+    }
+    let result = world.executor.run(world.request("one", &Script::new().die(9))).await.unwrap();
+    assert_eq!(result.exit_code, 137, "{result:?}");
+    if result.ending.cause == Cause::Signal {
+        assert!(result.killed && result.error_msg.contains("signal 9"), "{result:?}");
+    }
+    assert_eq!(world.executor.get_status(&name("one")).await.unwrap(), ExecutionStatus::Failed);
+}
+
+// covers: nunet 62
+async fn volumes_are_there_as_they_were_asked_for(world: &World) {
+    if !matches!(world.site, Site::Containers(_)) {
+        return println!("skipped: only containers have volumes of their own");
+    }
+    let (input, output) = (world.folder("in"), world.folder("out"));
+    std::fs::write(input.join("file"), "content\n").unwrap();
+    let mut request = world.request("one", &Script::new());
+    let script = "cat /in/file > /out/copy; touch /in/new 2>/dev/null && echo written; true";
+    let argv = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
+    request.engine_spec = request.engine_spec.with_param("entrypoint", argv);
+    let bind = |source: &std::path::Path, target| StorageVolume::bind(source.display().to_string(), target);
+    request.inputs = vec![StorageVolume { read_only: true, ..bind(&input, "/in") }];
+    request.outputs = vec![bind(&output, "/out")];
+    request.results_dir = Some(world.folder("results"));
+    let result = world.executor.run(request).await.unwrap();
+    assert_eq!((result.exit_code, result.stdout.as_str()), (0, ""), "{result:?}");
+    assert_eq!(std::fs::read_to_string(output.join("copy")).unwrap(), "content\n");
+}
+
+// covers: nunet 66
+async fn a_key_lies_where_it_is_looked_for(world: &World) {
+    if !matches!(world.site, Site::Containers(_)) {
+        return println!("skipped: only containers have keys of their own");
+    }
+    let mut request = world.request("one", &Script::new());
+    let argv = ["/bin/sh", "-c", "cat /root/.ssh/authorized_keys; stat -c %a /root/.ssh/authorized_keys"];
+    request.engine_spec = request.engine_spec.with_param("entrypoint", argv.map(str::to_owned).to_vec());
+    request.keys =
+        vec![AllocationKey { kind: "ssh".into(), file: "ssh-ed25519 AAAA me".into(), dest: String::new() }];
+    let result = world.executor.run(request).await.unwrap();
+    assert_eq!(result.stdout, "ssh-ed25519 AAAA me\n600\n", "{result:?}");
 }

@@ -117,6 +117,12 @@ impl World {
         }
     }
 
+    /// Whether its backend tells memory from other ends.
+    pub(crate) async fn tells_memory(&self) -> bool {
+        let state = StateDir::open(&self.folder.path().join("state")).unwrap();
+        backend(&self.site, &state, &self.dummy).await.capabilities().oom
+    }
+
     /// What its backend calls itself.
     pub(crate) fn backend_name(&self) -> &'static str {
         if matches!(self.site, Site::Containers(_)) { "docker" } else { self.site.name() }
