@@ -1,5 +1,6 @@
 //! The routes of executions but for their output: each asks the executor one thing. Not for what an answer means.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use axum::Json;
@@ -153,8 +154,12 @@ pub(crate) async fn wait(
     Asked(within): Asked<Within>,
 ) -> Result<Response, Refusal> {
     let limit = within.timeout.unwrap_or(WAIT);
-    let Ok(outcome) = timeout(limit, api.unless_closing(api.executor.wait(&id))).await else {
-        return Ok(StatusCode::NO_CONTENT.into_response());
+    let mut waiting = pin!(api.unless_closing(api.executor.wait(&id)));
+    let outcome = match timeout(limit, waiting.as_mut()).await {
+        Ok(outcome) => outcome,
+        // However short the time was: what has ended is told, and what is not known too.
+        Err(_) if api.executor.get_status(&id).await?.is_terminal() => waiting.await,
+        Err(_) => return Ok(StatusCode::NO_CONTENT.into_response()),
     };
     let waited = match outcome? {
         Ok(result) => Waited { concluded_before: false, result },

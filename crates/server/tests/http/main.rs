@@ -12,3 +12,4 @@ mod openapi;
 mod raw_output;
 mod refusals;
 mod support;
+mod whole;
