@@ -28,7 +28,11 @@ const BACKENDS: [&str; 4] = ["process", "docker", "microvm", "kubernetes"];
 /// Foreign crates that only some rooms know, and the subject that this keeps in one place.
 const OWNED: [(&str, &[&str], &[&str]); 7] = [
     ("SQL", &["rusqlite", "sqlx", "tokio-postgres", "postgres", "diesel"], &["store"]),
-    ("HTTP", &["axum", "hyper", "reqwest", "tower-http", "ureq"], &["server", "client"]),
+    (
+        "HTTP",
+        &["axum", "hyper", "hyper-util", "reqwest", "tower-http", "ureq", "utoipa", "utoipa-axum"],
+        &["server", "client"],
+    ),
     ("the Engine API", &["bollard", "bollard-stubs"], &["docker"]),
     ("Kubernetes", &["kube", "k8s-openapi"], &["kubernetes"]),
     ("the command line", &["clap_complete", "indicatif", "tracing-subscriber"], &["cli"]),

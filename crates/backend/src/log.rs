@@ -7,18 +7,9 @@ use bytes::Bytes;
 use futures_util::Stream;
 use serde::{Deserialize, Serialize};
 
-use crate::Result;
+pub use jobwright_model::StreamKind;
 
-/// Which of a step's two output streams.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum StreamKind {
-    /// Standard output.
-    #[default]
-    Stdout,
-    /// Standard error.
-    Stderr,
-}
+use crate::Result;
 
 /// A place in a step's output from which it can be read again. Only the backend that made it knows what the number means;
 /// everybody else stores it and hands it back. Positions of one step grow with its output.

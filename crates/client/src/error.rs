@@ -1,6 +1,8 @@
-//! Why a server's answer cannot be had. No message holds a token or anything of an answer's body.
+//! Why a server's answer cannot be had. No message holds a token, or anything of an answer's body but what another Jobwright says of an error.
 
 use std::time::Duration;
+
+use jobwright_model::ExecutionResult;
 
 /// What went wrong with a request. Texts are whole clauses that name the server.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +30,20 @@ pub enum Error {
         /// What the system says.
         reason: String,
     },
+    /// It refused, and said why.
+    #[error("{server} refuses ({code}): {message}")]
+    Refused {
+        /// The server.
+        server: String,
+        /// The HTTP status.
+        status: u16,
+        /// Which error, in one word (`docs/book/http.md`).
+        code: String,
+        /// What is wrong, and what would be right, in the server's words.
+        message: String,
+        /// What came of the execution, when the error is that it had concluded.
+        result: Option<Box<ExecutionResult>>,
+    },
     /// It took too long.
     #[error("{server} has not answered completely within {} s", limit.as_secs_f64())]
     TimedOut {
@@ -54,6 +70,17 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+}
+
+impl Error {
+    /// The server's own word for why it refused; none of other errors.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Refused { code, .. } => Some(code),
+            _ => None,
+        }
+    }
 }
 
 /// What a person may have to put right.

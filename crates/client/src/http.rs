@@ -1,10 +1,10 @@
-//! One GET at a time, within bounds. Not for what is in an answer.
+//! How a client is made, and one GET at a time, within bounds. Not for what is in an answer.
 
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
-use reqwest::{Client, StatusCode, Url};
+use reqwest::{Client, ClientBuilder, StatusCode, Url};
 use rustls::crypto::{CryptoProvider, ring};
 
 use crate::Error;
@@ -14,13 +14,22 @@ const CONNECTION: Duration = Duration::from_secs(10);
 
 /// A client that follows no redirection.
 pub(crate) fn client() -> Result<Client, Error> {
+    build(builder())
+}
+
+/// The same, before it is made.
+pub(crate) fn builder() -> ClientBuilder {
     if CryptoProvider::get_default().is_none() {
         // Whoever was faster has installed one too, which is as good.
         let _ = ring::default_provider().install_default();
     }
     let agent = concat!("jobwright/", env!("CARGO_PKG_VERSION"));
-    let client = Client::builder().redirect(Policy::none()).connect_timeout(CONNECTION).user_agent(agent);
-    client.build().map_err(|error| Error::Client(chain(&error)))
+    Client::builder().redirect(Policy::none()).connect_timeout(CONNECTION).user_agent(agent)
+}
+
+/// Makes it.
+pub(crate) fn build(builder: ClientBuilder) -> Result<Client, Error> {
+    builder.build().map_err(|error| Error::Client(chain(&error)))
 }
 
 /// What is asked of a server: its headers hold the secrets.
@@ -67,7 +76,7 @@ pub(crate) fn server(url: &Url) -> String {
 }
 
 /// An error and what is behind it: alone it often says no more than that there was one.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(behind) = source {

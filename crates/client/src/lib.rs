@@ -1,12 +1,15 @@
-//! HTTP clients of what Jobwright asks of other servers: so far the CI variables of a GitLab project. Not for what is done with an
-//! answer, nor for any engine's API, which is its backend's.
+//! HTTP clients of what Jobwright asks of other servers: the CI variables of a GitLab project, and executions of another Jobwright. Not for
+//! what is done with an answer, nor for any engine's API, which is its backend's.
 //!
 //! What all of them keep: a redirection is not followed, because the header with the token would go along; an answer has a size and a
-//! time that it may take; no error holds a token, or anything of an answer's body.
+//! time that it may take (but for output that is followed); no error holds a token, or anything of an answer's body but what another
+//! Jobwright says of an error.
 
 mod error;
+mod executions;
 mod gitlab;
 mod http;
 
 pub use error::Error;
+pub use executions::{ByteStream, EventStream, ExecutionsClient, LogEvent};
 pub use gitlab::{GitLab, Variable};

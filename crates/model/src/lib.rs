@@ -6,6 +6,7 @@
 mod duration;
 mod ending;
 mod execution;
+mod execution_http;
 mod exit;
 mod ids;
 mod job;
@@ -14,6 +15,7 @@ mod network;
 mod registry;
 mod state;
 mod step;
+mod stream;
 mod workflow;
 
 pub use duration::{InvalidDuration, format_duration, parse_duration};
@@ -23,6 +25,10 @@ pub use execution::{
     ExecutionStats, ExecutionStatus, Gpu, GpuVendor, LogStreamRequest, MappedPort, NetInfo, PortToBind,
     ProvisionScript, Resources, SpecConfig, StorageVolume,
 };
+pub use execution_http::{
+    EndEvent, ErrorAnswer, ErrorText, ExecCommand, ExecutionList, ExecutorAnswer, OutputData, OutputEvent,
+    Started, StatusAnswer, Waited,
+};
 pub use exit::{ExitStatus, StepExit, Usage};
 pub use ids::{ExecutionId, InvalidId, JobId, OwnerId, RunId, StepUuid, TaskUuid};
 pub use job::{Job, Phase, Readiness, Timeouts};
@@ -30,4 +36,5 @@ pub use network::{Conn, HostAlias, Port};
 pub use registry::Auth;
 pub use state::StepState;
 pub use step::{FailurePolicy, Step, StepType};
+pub use stream::StreamKind;
 pub use workflow::{Secret, Stage, Workflow};

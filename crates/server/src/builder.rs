@@ -1,0 +1,173 @@
+//! What a server is to be: where it listens, and for whom. Not for how it runs, which is `server`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::uri::Authority;
+use axum::{Router, middleware};
+use jobwright_executor::Executor;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::api::{Api, router};
+use crate::guard::{self, Guard};
+use crate::server::{Door, Listener, Server};
+use crate::token::Token;
+use crate::unix::Socket;
+use crate::{Error, Result};
+
+/// How long what is being done has to end when the server is to end.
+const GRACE: Duration = Duration::from_secs(10);
+/// How often an event stream without events says that it is still there.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// Where a server listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// A unix socket.
+    Unix(PathBuf),
+    /// TCP, with the port that it got.
+    Tcp(SocketAddr),
+}
+
+/// What a server is to be.
+pub struct Builder {
+    executor: Arc<dyn Executor>,
+    token: Option<Token>,
+    unix: Vec<PathBuf>,
+    tcp: Vec<SocketAddr>,
+    beyond_loopback: bool,
+    names: Vec<String>,
+    grace: Duration,
+    keep_alive: Duration,
+}
+
+impl Builder {
+    pub(crate) fn new(executor: Arc<dyn Executor>) -> Self {
+        Self {
+            executor,
+            token: None,
+            unix: Vec::new(),
+            tcp: Vec::new(),
+            beyond_loopback: false,
+            names: Vec::new(),
+            grace: GRACE,
+            keep_alive: KEEP_ALIVE,
+        }
+    }
+
+    /// The token that every request over TCP must carry. Over the unix socket nobody is asked for it.
+    #[must_use]
+    pub fn token(mut self, token: Option<Token>) -> Self {
+        self.token = token;
+        self
+    }
+
+    /// Listens on a unix socket too. It gets the mode 0600; its directory must be private, and is made when it is not there.
+    #[must_use]
+    pub fn unix(mut self, path: impl Into<PathBuf>) -> Self {
+        self.unix.push(path.into());
+        self
+    }
+
+    /// Listens on TCP too; port 0 for any that is free. Needs a token, and [`beyond_loopback`](Self::beyond_loopback) when it is not a
+    /// loopback address.
+    #[must_use]
+    pub fn tcp(mut self, address: SocketAddr) -> Self {
+        self.tcp.push(address);
+        self
+    }
+
+    /// That other machines may reach this server is meant. What is said to it goes over the network as it is, the token too: something that
+    /// speaks TLS belongs in front of it.
+    #[must_use]
+    pub fn beyond_loopback(mut self, meant: bool) -> Self {
+        self.beyond_loopback = meant;
+        self
+    }
+
+    /// A name (or an address, an IPv6 one in brackets) under which it may be asked over TCP, beside those of the loopback; without a port.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.names.push(name.into());
+        self
+    }
+
+    /// How long what is being done has to end when the server is to end; 10 seconds when nobody says.
+    #[must_use]
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// How often an event stream without events says that it is still there; every 15 seconds when nobody says.
+    #[must_use]
+    pub fn keep_alive(mut self, keep_alive: Duration) -> Self {
+        self.keep_alive = keep_alive;
+        self
+    }
+
+    /// Listens; nothing is answered before [`Server::run`].
+    ///
+    /// # Errors
+    /// When there is no address, one that may not be, or one that cannot be had. Then it listens nowhere.
+    pub async fn bind(self) -> Result<Server> {
+        if self.unix.is_empty() && self.tcp.is_empty() {
+            return Err(Error::Nowhere);
+        }
+        if let Some(name) = self.names.iter().find(|name| !is_host(name)) {
+            return Err(Error::Name(name.clone()));
+        }
+        let (closing, carried) = (CancellationToken::new(), TaskTracker::new());
+        let api = Api {
+            executor: Arc::clone(&self.executor),
+            closing: closing.clone(),
+            carried: carried.clone(),
+            keep_alive: self.keep_alive,
+        };
+        let router = router(api);
+        let mut doors = Vec::new();
+        for address in &self.tcp {
+            doors.push(self.tcp_door(*address, &router).await?);
+        }
+        for path in &self.unix {
+            let socket = Socket::bind(path).await?;
+            doors.push(Door {
+                address: Address::Unix(path.clone()),
+                listener: Listener::Unix(socket),
+                router: router.clone(),
+            });
+        }
+        Ok(Server { doors, closing, carried, grace: self.grace })
+    }
+
+    async fn tcp_door(&self, address: SocketAddr, router: &Router) -> Result<Door> {
+        let is_loopback = address.ip().to_canonical().is_loopback();
+        if !is_loopback && !self.beyond_loopback {
+            return Err(Error::NotLoopback(address));
+        }
+        let token = self.token.clone().ok_or(Error::NoToken(address))?;
+        let mut names = self.names.clone();
+        if !is_loopback && !address.ip().is_unspecified() {
+            names.push(if address.is_ipv6() {
+                format!("[{}]", address.ip())
+            } else {
+                address.ip().to_string()
+            });
+        }
+        let failed = |source| Error::Listen { address: address.to_string(), operation: "bind it", source };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let address = Address::Tcp(listener.local_addr().map_err(failed)?);
+        let guard = Arc::new(Guard { token, names });
+        let router = router.clone().layer(middleware::from_fn_with_state(guard, guard::check));
+        Ok(Door { address, listener: Listener::Tcp(listener), router })
+    }
+}
+
+/// Whether a text is the name or the address of a host and nothing beside it.
+fn is_host(text: &str) -> bool {
+    text.parse::<Authority>().is_ok_and(|authority| !text.is_empty() && authority.host() == text)
+}

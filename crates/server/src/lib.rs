@@ -1,0 +1,26 @@
+//! Jobwright over HTTP, so far executions by id (`docs/book/http.md`): JSON in and out, output as bytes or as server-sent events, one
+//! shape of error. It listens on a unix socket, which its file's mode guards, and on TCP, which a token guards.
+//!
+//! Not here: what an execution is and how it runs (`executor`), who starts a server (`cli`), and how one is asked (`client`).
+
+mod api;
+mod body;
+mod builder;
+mod error;
+mod executions;
+mod extract;
+mod guard;
+mod logs;
+mod openapi;
+mod range;
+mod refusal;
+mod schema;
+mod server;
+mod token;
+mod unix;
+
+pub use builder::{Address, Builder};
+pub use error::{Error, Result};
+pub use openapi::document as openapi;
+pub use server::Server;
+pub use token::{InvalidToken, Token};

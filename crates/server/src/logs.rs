@@ -1,0 +1,133 @@
+//! The output of an execution: as bytes, whole or a range of them, or as server-sent events. It is pulled from the executor as fast as it
+//! is read and never held: who reads slowly keeps a place in it, and nothing more.
+
+mod events;
+mod raw;
+
+use std::pin::Pin;
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::http::header::ACCEPT;
+use axum::response::Response;
+use futures_util::{Stream, StreamExt, stream};
+use jobwright_executor::{OutputChunk, OutputStream};
+use jobwright_model::{ExecutionId, JobId, LogStreamRequest};
+use serde::Deserialize;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::Api;
+use crate::extract::{Asked, Id, flag};
+use crate::refusal::Refusal;
+use crate::schema;
+
+/// Output on its way to a client.
+type Chunks = Pin<Box<dyn Stream<Item = Result<OutputChunk, Refusal>> + Send>>;
+
+/// What of the output is wanted.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LogQuery {
+    #[serde(default, deserialize_with = "flag")]
+    follow: bool,
+    #[serde(default, deserialize_with = "flag")]
+    tail: bool,
+    job: Option<JobId>,
+}
+
+/// The output of an execution: bytes, or events when `Accept` asks for `text/event-stream`.
+#[utoipa::path(get, path = "/api/v1/executions/{id}/logs", tag = "executions", params(schema::PathId, schema::LogQuery, schema::LogHeaders), responses(
+    (status = 200, description = "The output. As events: `output` (its id says where the output goes on after it), and at last `end` or `error`.", content(
+        (schema::Bytes = "application/octet-stream"),
+        (schema::LogEvent = "text/event-stream"),
+    )),
+    (status = 206, description = "The bytes that `Range` asked for.", body = schema::Bytes, content_type = "application/octet-stream"),
+    (status = 416, description = "There is no byte of what `Range` asked for: `no_such_range`.", body = schema::ErrorAnswer),
+    (status = "default", description = "An error: `not_found`, `other_job`, `logs_expired`, `invalid_range`, `invalid_query`.", body = schema::ErrorAnswer),
+))]
+pub(crate) async fn get_logs(
+    State(api): State<Api>,
+    Id(id): Id,
+    Asked(query): Asked<LogQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let request = request(&api, id, query).await?;
+    if wants_events(&headers) {
+        events::answer(&api, request, &headers).await
+    } else {
+        raw::answer(&api, request, &headers).await
+    }
+}
+
+/// The job is the execution's own, when nobody names one.
+async fn request(api: &Api, id: ExecutionId, query: LogQuery) -> Result<LogStreamRequest, Refusal> {
+    let job_id = match query.job {
+        Some(job) => job,
+        None => api.executor.get_info(&id).await?.job_id,
+    };
+    Ok(LogStreamRequest { job_id, execution_id: id, tail: query.tail, follow: query.follow })
+}
+
+fn wants_events(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let mut kinds = accepted.flat_map(|value| value.split(','));
+    kinds.any(|kind| {
+        kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("text/event-stream")
+    })
+}
+
+/// Output until its end; broken off when the server is to end, so that nobody takes what they have for all of it.
+fn until_closing(output: OutputStream, closing: CancellationToken) -> Chunks {
+    Box::pin(stream::unfold(Some(output), move |output| {
+        let closing = closing.clone();
+        async move {
+            let mut output = output?;
+            tokio::select! {
+                biased;
+                () = closing.cancelled() => Some((Err(Refusal::shutting_down()), None)),
+                next = output.next() => match next? {
+                    Ok(chunk) => Some((Ok(chunk), Some(output))),
+                    Err(error) => Some((Err(error.into()), None)),
+                },
+            }
+        }
+    }))
+}
+
+/// What of the output lies from `from` on, and before `to`. Nothing behind it is pulled.
+fn window(chunks: Chunks, from: u64, to: u64) -> Chunks {
+    Box::pin(stream::unfold(Some(chunks), move |chunks| async move {
+        let mut chunks = chunks?;
+        loop {
+            match chunks.next().await? {
+                Err(refusal) => return Some((Err(refusal), None)),
+                Ok(chunk) if chunk.offset >= to => return None,
+                Ok(chunk) => {
+                    let rest = (end(&chunk) < to).then_some(());
+                    if let Some(part) = clip(chunk, from, to) {
+                        return Some((Ok(part), rest.map(|()| chunks)));
+                    }
+                }
+            }
+        }
+    }))
+}
+
+/// Where the output goes on after a piece.
+fn end(chunk: &OutputChunk) -> u64 {
+    chunk.offset.saturating_add(chunk.bytes.len() as u64)
+}
+
+/// The part of a piece that lies between two places; none when it has none.
+fn clip(mut chunk: OutputChunk, from: u64, to: u64) -> Option<OutputChunk> {
+    let length = chunk.bytes.len();
+    let within =
+        |place: u64| usize::try_from(place.saturating_sub(chunk.offset)).unwrap_or(usize::MAX).min(length);
+    let (first, last) = (within(from), within(to));
+    if first >= last {
+        return None;
+    }
+    chunk.bytes = chunk.bytes.slice(first..last);
+    chunk.offset += first as u64;
+    Some(chunk)
+}
