@@ -10,6 +10,8 @@ mod config;
 mod detach;
 mod doctor;
 mod dry_run;
+mod exec;
+mod executions;
 mod graph;
 mod import;
 mod ps;
@@ -45,6 +47,8 @@ pub(crate) async fn execute(cli: Cli, settings: &Settings) -> Result<Exit, Failu
         Command::Run(args) if args.watch.is_some() => watch::run(*args, &state()?).await,
         Command::Run(args) => run::run(*args, &state()?).await,
         Command::Shell(args) => shell::run(*args, state().map_err(Failure::from)).await,
+        Command::Exec(args) => exec::run(*args, state().map_err(Failure::from)).await,
+        Command::Executions { command } => executions::run(command, &state()?).await,
         Command::Validate(args) => validate::run(&args),
         Command::Import { command } => import::run(command),
         Command::Graph(args) => graph::run(&args),
