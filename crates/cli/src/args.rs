@@ -1,8 +1,10 @@
 //! The flags, as people type them. What they mean is said here and nowhere else; `--help`, the completions and the keys of
 //! `config.toml` come from it.
 
+mod executions;
 mod files;
 mod runs;
+mod server;
 
 use std::num::NonZero;
 use std::path::PathBuf;
@@ -17,12 +19,17 @@ use jobwright_process::ProcessSettings;
 use crate::backends;
 use crate::signals::OnTerm;
 
+pub(crate) use executions::{
+    ExecArgs, ExecutionArgs, ExecutionsCommand, ExecutionsExecArgs, ExecutionsLogsArgs, ExecutionsLsArgs,
+    ExecutionsRmArgs, ExecutionsShowArgs,
+};
 pub(crate) use files::{
     ArtifactsCommand, ArtifactsGetArgs, ArtifactsLsArgs, CacheCommand, CacheLsArgs, CachePruneArgs,
     CacheRmArgs,
 };
 
 pub(crate) use runs::{AttachArgs, CancelArgs, PsArgs};
+pub(crate) use server::ServerArgs;
 
 /// Runs jobs to their end, wherever they come from and wherever they run.
 #[derive(Debug, Parser)]
@@ -86,6 +93,21 @@ pub(crate) enum Command {
     /// it is removed when the shell ends. On a terminal the shell gets it; without one it reads standard input to its end. The exit code is
     /// the shell's own, and 125 for a failure of Jobwright itself.
     Shell(Box<ShellArgs>),
+    /// Run one program under an id, on this host or in a container, as if it ran here.
+    ///
+    /// Its output comes as it is written, and the exit code is the program's own: 128 and the number for a signal, 125 for a failure of
+    /// Jobwright itself or of the start. Ctrl-C and SIGTERM end it and wait for that. Nothing is kept of it unless that is asked for.
+    Exec(Box<ExecArgs>),
+    /// Look after executions, whoever began them: list, show, logs, wait, cancel, pause, resume, exec, stats, rm.
+    ///
+    /// One whose owner died is taken over by whoever waits for it, follows its logs, cancels or removes it.
+    Executions {
+        #[command(subcommand)]
+        command: ExecutionsCommand,
+    },
+    /// Serve executions over HTTP, on a unix socket and on TCP, until it is told to end. What runs then goes on, and is taken over by the next
+    /// server.
+    Server(Box<ServerArgs>),
     /// Check a pipeline file and say everything that is wrong with it.
     Validate(ValidateArgs),
     /// Write another system's pipeline in Jobwright's language, and list what could not be carried over.
@@ -112,7 +134,7 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: ArtifactsCommand,
     },
-    /// Show the runs that are going on, and those whose owner died.
+    /// Show the runs that are going on, and those whose owner died. Executions are shown by `executions ls`.
     Ps(PsArgs),
     /// Show a run that another process owns, from its beginning to its end.
     Attach(AttachArgs),
@@ -176,7 +198,7 @@ pub(crate) enum ConfigCommand {
 }
 
 /// Where steps run. Each backend brings settings of its own.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct BackendArgs {
     #[command(flatten)]
     pub(crate) process: ProcessSettings,

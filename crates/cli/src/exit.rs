@@ -44,7 +44,10 @@ impl Exit {
         (Self::TimedOut, "timed out"),
         (Self::Cancelled, "cancelled by request"),
         (Self::NeedsAttention, "`jobwright doctor` found something that needs attention"),
-        (Self::Ourselves, "`shell`: Jobwright itself failed; every other code is the shell's own"),
+        (
+            Self::Ourselves,
+            "`shell`, `exec`, `executions exec`: Jobwright itself failed; every other code is the program's own",
+        ),
         (Self::Interrupted, "interrupted"),
         (Self::Left, "left on SIGTERM (`--on-term leave`); the steps go on"),
     ];

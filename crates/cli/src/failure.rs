@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
 use jobwright_engine::{CloneError, PrepareError, ResumeError, RunError};
+use jobwright_executor::Error as ExecutionError;
 use jobwright_journal::StateDirError;
 use jobwright_model::Ending;
 use jobwright_pipeline::{LoadError, Look, Report};
@@ -44,6 +45,14 @@ impl Failure {
         Self { exit, ..self }
     }
 
+    /// The message as one text.
+    pub(crate) fn text(&self) -> String {
+        match &self.message {
+            Message::Text(text) => text.clone(),
+            Message::Findings(report) => report.render(Look::Plain),
+        }
+    }
+
     /// Writes the message to standard error and gives the program's exit code.
     pub(crate) fn show(&self) -> ExitCode {
         self.tell().into()
@@ -75,6 +84,26 @@ pub(crate) fn look() -> Look {
 impl From<StateDirError> for Failure {
     fn from(error: StateDirError) -> Self {
         Self::new(Exit::Unavailable, error)
+    }
+}
+
+impl From<ExecutionError> for Failure {
+    fn from(error: ExecutionError) -> Self {
+        let exit = match error {
+            ExecutionError::NotFound(_) => {
+                let text = format!(
+                    "{error} in this state directory; `jobwright executions ls` lists those that there are"
+                );
+                return Self::new(Exit::NotFound, text);
+            }
+            ExecutionError::LogsExpired(_) => Exit::NotFound,
+            ExecutionError::Invalid { .. } => Exit::Invalid,
+            ExecutionError::UnknownEngine { .. }
+            | ExecutionError::Backend(_)
+            | ExecutionError::Store { .. } => Exit::Unavailable,
+            _ => Exit::Failed,
+        };
+        Self::new(exit, error)
     }
 }
 

@@ -39,6 +39,9 @@ fn main() -> ExitCode {
     if let Err(failure) = start_tracing(&cli.global.log) {
         return failure.show();
     }
+    if let Err(error) = jobwright_shim::open_files::raise() {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
     let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => {

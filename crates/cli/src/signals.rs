@@ -97,6 +97,22 @@ pub(crate) fn watch_detached(scope: &Scope) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Resolves when the program is asked to end, by whichever signal.
+///
+/// # Errors
+/// As [`watch`].
+pub(crate) fn asked_to_end() -> Result<impl Future<Output = ()>, Failure> {
+    let (mut interrupt, mut terminate, mut hang_up) =
+        (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?, listen(SignalKind::hangup())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hang_up.recv() => {}
+        }
+    })
+}
+
 fn listen(kind: SignalKind) -> Result<Signal, Failure> {
     signal(kind).map_err(|error| Failure::new(Exit::Unavailable, format!("signals: {error}")))
 }

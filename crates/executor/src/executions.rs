@@ -4,8 +4,10 @@
 mod adopt;
 mod ask;
 mod begin;
+mod folder;
 mod look;
 mod steps;
+mod visit;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,6 +29,9 @@ use crate::error::{Error, Result};
 use crate::live::Live;
 use crate::port::{DEFAULT_WAIT, Executor, OutputStream};
 use crate::store::Store;
+
+pub use folder::ExecutionFolder;
+pub use visit::Sink;
 
 /// How often is looked at what another process owns.
 const LOOK: Duration = Duration::from_millis(50);
@@ -207,11 +212,11 @@ impl Executor for Executions {
     }
 
     async fn start(&self, request: ExecutionRequest) -> Result<()> {
-        self.shared.begin(request).await.map(drop)
+        self.shared.begin(request, None).await.map(drop)
     }
 
     async fn run(&self, request: ExecutionRequest) -> Result<ExecutionResult> {
-        let live = self.shared.begin(request).await?;
+        let live = self.shared.begin(request, None).await?;
         Ok((*live.concluded().await).clone())
     }
 

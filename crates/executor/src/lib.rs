@@ -15,5 +15,5 @@ mod reader;
 mod store;
 
 pub use error::{Error, Result};
-pub use executions::{Executions, ExecutorOptions};
+pub use executions::{ExecutionFolder, Executions, ExecutorOptions, Sink};
 pub use port::{DEFAULT_WAIT, Executor, OutputChunk, OutputStream};

@@ -26,7 +26,7 @@ use crate::error::{Error, Result};
 use crate::output::{COPIES, DATA, INDEX};
 use crate::provision::Provisions;
 
-const DOCUMENT: &str = "execution.json";
+pub(crate) const DOCUMENT: &str = "execution.json";
 const RESULT: &str = "result.json";
 const PAUSED: &str = "paused";
 const FORMAT: u32 = 1;
@@ -41,6 +41,9 @@ pub(crate) struct Kept {
     pub(crate) results_dir: Option<PathBuf>,
     /// How long its logs stay after its end, in seconds.
     pub(crate) keep_logs: Option<f64>,
+    /// It is there for a visit, and ends with its owner.
+    #[serde(default)]
+    pub(crate) is_visited: bool,
 }
 
 /// The executions of a state directory.
@@ -52,12 +55,17 @@ pub(crate) struct Store {
 
 impl Store {
     pub(crate) fn open(state: StateDir) -> Result<Self> {
-        let vault = Vault::of(&state);
-        let store = Self { state, vault };
+        let store = Self::look(state);
         let cancels = store.cancels();
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&cancels);
         made.map_err(Error::store(format!("making {}", cancels.display())))?;
         Ok(store)
+    }
+
+    /// For looking only: nothing is made.
+    pub(crate) fn look(state: StateDir) -> Self {
+        let vault = Vault::of(&state);
+        Self { state, vault }
     }
 
     pub(crate) fn state(&self) -> &StateDir {

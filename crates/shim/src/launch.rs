@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::error::ShimError;
+use crate::open_files;
 use crate::record::ShimRecord;
 
 /// The program's name.
@@ -86,9 +87,12 @@ impl ShimDir {
             .create(&self.path)
             .map_err(|error| failed(format!("cannot create {}: {error}", self.path.display())))?;
         // Nothing of the environment is the shim's business, and it would outlive its parent with it.
-        let output = Command::new(program)
-            .arg("--dir")
-            .arg(&self.path)
+        let mut command = Command::new(program);
+        command.arg("--dir").arg(&self.path);
+        if let Some(limit) = open_files::of_steps() {
+            command.arg("--open-files").arg(limit.to_string());
+        }
+        let output = command
             .env_clear()
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -22,6 +22,7 @@ pub mod exec;
 pub mod frame;
 pub mod identity;
 pub mod launch;
+pub mod open_files;
 pub mod procfs;
 pub mod protocol;
 pub mod record;

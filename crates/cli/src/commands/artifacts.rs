@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use jobwright_engine::{JobArtifacts, RunArtifacts};
+use jobwright_executor::ExecutionFolder;
 use jobwright_journal::StateDir;
 use jobwright_model::RunId;
 use jobwright_workspace::{Archive, Error, Size, UnpackOptions};
@@ -107,7 +108,9 @@ fn find(run: &str, job: Option<&str>, state: &StateDir) -> Result<Vec<JobArtifac
 }
 
 fn find_run(wanted: &str, state: &StateDir) -> Result<RunId, Failure> {
-    let runs = state.runs()?;
+    let mut runs = state.runs()?;
+    // Executions leave none.
+    runs.retain(|run| !ExecutionFolder::is_at(&state.run_dir(run)));
     let found = if wanted == LAST {
         runs.iter().max_by_key(|run| (second(run), made(state, run)))
     } else {

@@ -8,6 +8,7 @@ use jobwright_events::EventLogReader;
 use jobwright_journal::StateDir;
 use jobwright_model::{Ending, RunId};
 
+use super::executions;
 use crate::args::AttachArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -17,6 +18,7 @@ use crate::show;
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 pub(crate) async fn run(args: AttachArgs, state: &StateDir) -> Result<Exit, Failure> {
+    executions::refuse(&args.run, state, "logs --follow")?;
     let form = show::Form::choose(args.json);
     match follow(&args.run, form, state).await? {
         Some(ending) => Ok(Exit::of(&ending).by_request()),

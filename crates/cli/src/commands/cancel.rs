@@ -9,6 +9,7 @@ use jobwright_runtime::Record;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::attach::{follow, unknown};
+use super::executions;
 use crate::args::CancelArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -20,6 +21,7 @@ pub(crate) async fn run(args: CancelArgs, state: &StateDir) -> Result<Exit, Fail
     if !folder.join("journal").exists() {
         return Err(unknown(run));
     }
+    executions::refuse(run, state, "cancel")?;
     // Written first: an owner that dies now is followed by one that finds it.
     ask_to_cancel(&folder).map_err(|error| {
         Failure::new(Exit::Unavailable, format!("cannot ask for the end of run {run}: {error}"))

@@ -1,6 +1,8 @@
 //! `jobwright clean`: removes what runs whose Jobwright died have left behind, as their journals tell. Touches nothing of a run
 //! that somebody still watches, and nothing that no journal of this state directory knows.
 
+mod executions;
+
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::Path;
@@ -8,6 +10,7 @@ use std::sync::Arc;
 
 use jobwright_backend::{Backend, BackendRegistry};
 use jobwright_engine::give_up;
+use jobwright_executor::ExecutionFolder;
 use jobwright_journal::{FormatError, Journal, JournalError, Quarantined, StateDir, quarantine, salvage};
 use jobwright_model::{RunId, TaskUuid, Workflow};
 use jobwright_runtime::{KeptStep, Record, TaskPlace, open_tasks};
@@ -16,6 +19,7 @@ use super::ps;
 use super::remains::{self, Remain};
 use crate::args::CleanArgs;
 use crate::backends;
+use crate::commands::executions::Opened;
 use crate::commands::strays::{self, Strays};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -25,6 +29,7 @@ pub(crate) async fn run(args: CleanArgs, state: &StateDir) -> Result<Exit, Failu
     let mut broom = Broom {
         registry: backends::registry(args.backends, state),
         loaded: BTreeMap::new(),
+        executions: None,
         dry_run: args.dry_run,
         kept_too: args.kept || !args.runs.is_empty(),
         removed: 0,
@@ -41,7 +46,9 @@ pub(crate) async fn run(args: CleanArgs, state: &StateDir) -> Result<Exit, Failu
             left_alone(&run);
             continue;
         }
-        broom.sweep_run(state, &run).await;
+        if !broom.sweep_execution(state, &run).await {
+            broom.sweep_run(state, &run).await;
+        }
     }
     if args.strays {
         broom.sweep_strays(state).await;
@@ -69,6 +76,8 @@ fn is_damage(error: &JournalError) -> bool {
 struct Broom {
     registry: BackendRegistry,
     loaded: BTreeMap<String, Loaded>,
+    /// Once one was to be ended.
+    executions: Option<Opened>,
     dry_run: bool,
     /// What is there on purpose goes too.
     kept_too: bool,
@@ -107,7 +116,8 @@ impl Broom {
         }
         let keeps_some = open.len() < all;
         let remains = remains::of(run, state);
-        let is_over = keeps_some || ps::has_ended(&folder, run);
+        // An execution is concluded by its executor.
+        let is_over = keeps_some || ExecutionFolder::is_at(&folder) || ps::has_ended(&folder, run);
         if open.is_empty() && remains.is_empty() && is_over {
             return;
         }

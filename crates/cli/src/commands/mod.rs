@@ -10,11 +10,14 @@ mod config;
 mod detach;
 mod doctor;
 mod dry_run;
+mod exec;
+mod executions;
 mod graph;
 mod import;
 mod ps;
 mod remains;
 mod run;
+mod server;
 mod shell;
 mod strays;
 mod unit;
@@ -45,6 +48,9 @@ pub(crate) async fn execute(cli: Cli, settings: &Settings) -> Result<Exit, Failu
         Command::Run(args) if args.watch.is_some() => watch::run(*args, &state()?).await,
         Command::Run(args) => run::run(*args, &state()?).await,
         Command::Shell(args) => shell::run(*args, state().map_err(Failure::from)).await,
+        Command::Exec(args) => exec::run(*args, state().map_err(Failure::from)).await,
+        Command::Executions { command } => executions::run(command, &state()?).await,
+        Command::Server(args) => server::run(*args, &state()?).await,
         Command::Validate(args) => validate::run(&args),
         Command::Import { command } => import::run(command),
         Command::Graph(args) => graph::run(&args),

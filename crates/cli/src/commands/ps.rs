@@ -1,9 +1,10 @@
-//! `jobwright ps`: the runs of this state directory, who has them and how they stand.
+//! `jobwright ps`: the runs of this state directory, who has them and how they stand. Executions are shown by `jobwright executions`.
 
 use std::path::Path;
 
 use jiff::Timestamp;
 use jobwright_events::{EventKind, EventLogReader};
+use jobwright_executor::ExecutionFolder;
 use jobwright_journal::StateDir;
 use jobwright_model::{Ending, RunId};
 use serde_json::json;
@@ -17,6 +18,9 @@ use crate::show::sink;
 pub(crate) async fn run(args: &PsArgs, state: &StateDir) -> Result<Exit, Failure> {
     let mut seen = Vec::new();
     for run in state.runs()? {
+        if ExecutionFolder::is_at(&state.run_dir(&run)) {
+            continue;
+        }
         let Some(standing) = Standing::of(&run, state).await? else { continue };
         if args.all || !matches!(standing.state, State::Ended(_)) {
             seen.push((run, standing));

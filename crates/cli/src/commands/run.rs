@@ -10,7 +10,7 @@ use jobwright_journal::{Journal, StateDir};
 use jobwright_model::RunId;
 use jobwright_runtime::{Record, Scope, open_tasks};
 
-use super::detach;
+use super::{detach, executions};
 use crate::args::RunArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -19,6 +19,9 @@ use crate::show::aside;
 use crate::{backends, show, signals};
 
 pub(crate) async fn run(args: RunArgs, state: &StateDir) -> Result<Exit, Failure> {
+    if let Some(run) = &args.resume {
+        executions::refuse(run, state, "wait")?;
+    }
     let ours = detach::owned_by_us();
     let id = ours.clone().or_else(|| args.resume.clone()).unwrap_or_else(RunId::generate);
     if args.detach && ours.is_none() {
@@ -168,11 +171,16 @@ fn place(remote: &str) -> String {
 
 /// `NAME=VALUE`, or `NAME` for what it is in this environment.
 pub(super) fn environment(entries: &[String]) -> Result<BTreeMap<String, String>, Failure> {
-    entries.iter().map(|entry| variable(entry)).collect()
+    variables("--env", entries)
 }
 
-fn variable(entry: &str) -> Result<(String, String), Failure> {
-    let invalid = |why: &str| Failure::new(Exit::Invalid, format!("--env {:?}: {why}", name_of(entry)));
+/// The same for the flag of another name.
+pub(super) fn variables(flag: &str, entries: &[String]) -> Result<BTreeMap<String, String>, Failure> {
+    entries.iter().map(|entry| variable(flag, entry)).collect()
+}
+
+fn variable(flag: &str, entry: &str) -> Result<(String, String), Failure> {
+    let invalid = |why: &str| Failure::new(Exit::Invalid, format!("{flag} {:?}: {why}", name_of(entry)));
     let name = name_of(entry);
     jobwright_pipeline::check_variable_name(name).map_err(|error| invalid(&error.to_string()))?;
     let value = match entry.split_once('=') {
@@ -199,9 +207,9 @@ mod tests {
     #[test]
     fn what_is_no_variable_is_refused_without_showing_its_value() {
         for entry in ["=x", "JOBWRIGHT_TEST_NOT_SET_ANYWHERE"] {
-            assert!(variable(entry).is_err(), "{entry}");
+            assert!(variable("--env", entry).is_err(), "{entry}");
         }
-        let refused = variable("A\0B=hunter2").unwrap_err();
+        let refused = variable("--env", "A\0B=hunter2").unwrap_err();
         assert!(!format!("{refused:?}").contains("hunter2"));
     }
 }

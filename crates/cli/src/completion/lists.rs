@@ -1,4 +1,4 @@
-//! The names of jobs, stages and runs that there are, with a word on each. Read when they are asked for; nothing is made, and what cannot be
+//! The names of jobs, stages, runs and executions that there are, with a word on each. Read when they are asked for; nothing is made, and what cannot be
 //! read has no names.
 
 use std::ffi::OsStr;
@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use clap::Command;
 use clap_complete::engine::CompletionCandidate;
 use jobwright_engine::find_config;
-use jobwright_model::RunId;
+use jobwright_executor::ExecutionFolder;
+use jobwright_model::{ExecutionId, RunId};
 use jobwright_pipeline::{Pipeline, PipelineJob};
 
 use super::Kind;
@@ -50,6 +51,7 @@ impl Lists {
             Kind::Job => self.jobs(current),
             Kind::Stage => self.stages(),
             Kind::Run => self.runs(newest),
+            Kind::Execution => self.executions(),
         };
         let fits = |name: &str| name.starts_with(current) && !cut.is_some_and(|cut| name.contains(cut));
         let fitting = names.into_iter().filter(|(name, _)| fits(name));
@@ -91,6 +93,15 @@ impl Lists {
             .collect()
     }
 
+    fn executions(&self) -> Vec<(String, String)> {
+        let Some(state_dir) = &self.state_dir else { return Vec::new() };
+        let entries = std::fs::read_dir(state_dir.join("executions")).into_iter().flatten().flatten();
+        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        let mut ids: Vec<String> = names.filter(|name| name.parse::<ExecutionId>().is_ok()).collect();
+        ids.sort_unstable();
+        ids.into_iter().take(MOST_RUNS).map(|id| (id, "execution".to_owned())).collect()
+    }
+
     fn runs(&self, newest: bool) -> Vec<(String, String)> {
         let ids = self.state_dir.as_deref().map(run_ids).unwrap_or_default();
         let last = (newest && !ids.is_empty()).then(|| ("last".to_owned(), "the newest run".to_owned()));
@@ -110,6 +121,7 @@ fn is_beyond(current: &str, job: &PipelineJob) -> bool {
 /// The runs of a state directory, the newest first. It is not opened: that would make it.
 fn run_ids(state_dir: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(state_dir.join("runs")).into_iter().flatten().flatten();
+    let entries = entries.filter(|entry| !ExecutionFolder::is_at(&entry.path()));
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
     let mut ids: Vec<String> = names.filter(|name| name.parse::<RunId>().is_ok()).collect();
     ids.sort_unstable_by(|one, other| other.cmp(one));
@@ -168,9 +180,22 @@ mod tests {
     }
 
     #[test]
+    fn executions_are_known_by_their_ids_and_are_no_runs() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = dir.path().join("state/runs/20261129T210000Z-aaaaaa");
+        std::fs::create_dir_all(&run).unwrap();
+        std::fs::write(run.join("execution.json"), "{}").unwrap();
+        std::fs::create_dir_all(dir.path().join("state/executions/.cancels")).unwrap();
+        std::fs::write(dir.path().join("state/executions/nightly"), "20261129T210000Z-aaaaaa").unwrap();
+        let lists = lists(dir.path());
+        assert_eq!(names(&lists, Kind::Execution, ""), ["nightly"]);
+        assert!(names(&lists, Kind::Run, "").is_empty());
+    }
+
+    #[test]
     fn what_cannot_be_read_has_no_names() {
         let dir = tempfile::tempdir().unwrap();
-        for kind in [Kind::Job, Kind::Stage, Kind::Run] {
+        for kind in [Kind::Job, Kind::Stage, Kind::Run, Kind::Execution] {
             assert!(names(&lists(dir.path()), kind, "").is_empty());
         }
         std::fs::write(dir.path().join(".jobwright.yaml"), "stages: [").unwrap();

@@ -130,6 +130,7 @@ pub(crate) enum Kind {
     Job,
     Stage,
     Run,
+    Execution,
 }
 
 impl Kind {
@@ -140,6 +141,7 @@ impl Kind {
             (Some("JOB"), _) | (Some("NAME"), "job" | "jobs") => Some(Self::Job),
             (Some("STAGE"), _) | (Some("NAME"), "stage" | "stages") => Some(Self::Stage),
             (Some("RUN"), _) => Some(Self::Run),
+            (Some("EXECUTION"), _) => Some(Self::Execution),
             _ => None,
         }
     }
@@ -166,6 +168,8 @@ mod tests {
         assert!(run.contains(&("stages".to_owned(), Kind::Stage)), "{run:?}");
         let get = listed(&["artifacts", "get"]);
         assert!(get.contains(&("run".to_owned(), Kind::Run)), "{get:?}");
+        let wait = listed(&["executions", "wait"]);
+        assert!(wait.contains(&("id".to_owned(), Kind::Execution)), "{wait:?}");
     }
 
     #[test]

@@ -16,6 +16,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::exit::Exit;
+use crate::failure::Failure;
 use crate::shell::terminal::Raw;
 
 /// Variables of this environment that a program on a terminal needs to know about it.
@@ -66,6 +68,19 @@ impl Shell {
         let argv = if command.is_empty() { shell.into_iter().collect() } else { command };
         let on_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
         Self { argv, on_terminal, exit: OnceLock::new() }
+    }
+
+    /// `command`, or the environment's own shell, with our standard input, and our terminal if that is wanted.
+    ///
+    /// # Errors
+    /// When there is no terminal to be given.
+    pub(crate) fn with_input(command: Vec<String>, on_terminal: bool) -> Result<Self, Failure> {
+        let shell = Self::new(command, None);
+        if on_terminal && !shell.on_terminal {
+            let text = "--tty: standard input and standard output are not a terminal; leave it out to give it what is piped in";
+            return Err(Failure::new(Exit::Ourselves, text));
+        }
+        Ok(Self { on_terminal, ..shell })
     }
 
     /// How it ended, if it came to an end of its own.

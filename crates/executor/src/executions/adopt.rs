@@ -53,6 +53,10 @@ impl Shared {
         if self.store.asked_to_cancel().contains(id) {
             live.scope.cancel(Cause::ByUser);
         }
+        if live.kept.is_visited {
+            // Whoever was inside went with its owner, and nobody else would end it.
+            live.scope.cancel(Cause::ByShutdown);
+        }
         match past.end_of(id.as_str(), 1) {
             // It had ended, and its result was not written any more.
             Some(end) => {
@@ -62,7 +66,8 @@ impl Shared {
                 self.conclude(&live, &journal, report);
             }
             None => {
-                let begun = Begun { past: past.attempt_at(id.as_str(), 1).cloned(), secrets_are_gone };
+                let begun =
+                    Begun { past: past.attempt_at(id.as_str(), 1).cloned(), secrets_are_gone, visitor: None };
                 self.see_through(&live, journal, begun);
             }
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jobwright_backend::Backend;
 use jobwright_journal::Journal;
 use jobwright_model::{Cause, Ending, ExecutionRequest, RunId};
-use jobwright_runtime::{AttemptPast, JobReport, JobRun, Record};
+use jobwright_runtime::{AttemptPast, JobReport, JobRun, Record, Visitor};
 
 use super::{Place, Shared};
 use crate::error::{Error, Result};
@@ -15,17 +15,26 @@ use crate::plan;
 use crate::provision::Provisions;
 use crate::store::Kept;
 
-/// What is known of an execution that another process began.
+/// What there is to an execution besides what is kept of it: what is known of one that another process began, and who visits one.
 #[derive(Default)]
 pub(super) struct Begun {
     pub(super) past: Option<AttemptPast>,
     pub(super) secrets_are_gone: bool,
+    pub(super) visitor: Option<Arc<dyn Visitor>>,
 }
 
 impl Shared {
     /// Takes the request in and begins with it.
-    pub(super) async fn begin(self: &Arc<Self>, request: ExecutionRequest) -> Result<Arc<Live>> {
+    pub(super) async fn begin(
+        self: &Arc<Self>,
+        request: ExecutionRequest,
+        visitor: Option<Arc<dyn Visitor>>,
+    ) -> Result<Arc<Live>> {
         let backend = self.backend_for(&request)?;
+        if visitor.is_some() && backend.control().is_none() {
+            let (backend, what) = (backend.name().to_owned(), "going into what runs".to_owned());
+            return Err(Error::Unsupported { backend, what });
+        }
         self.refuse_known(&request)?;
         let job = plan::job(&request, &*backend)?;
         let kept = Kept {
@@ -35,10 +44,11 @@ impl Shared {
             provisions: Provisions::of(&request),
             results_dir: request.results_dir.clone(),
             keep_logs: request.persist_logs_duration.map(|keep| keep.as_secs_f64()),
+            is_visited: visitor.is_some(),
         };
         let engine = self.engine_of(&*backend).await?;
         let run = self.store.begin(&kept)?;
-        let begun = self.begin_in(kept, run.clone(), (backend, engine), &request);
+        let begun = self.begin_in(kept, run.clone(), (backend, engine), &request, visitor);
         if begun.is_err() {
             self.store.discard(&run);
         }
@@ -51,6 +61,7 @@ impl Shared {
         run: RunId,
         (backend, engine): (Arc<dyn Backend>, Option<String>),
         request: &ExecutionRequest,
+        visitor: Option<Arc<dyn Visitor>>,
     ) -> Result<Arc<Live>> {
         let journal = self.open_journal(&run)?.0;
         let loaded = Record::BackendLoaded { backend: backend.name().to_owned(), engine };
@@ -69,7 +80,7 @@ impl Shared {
             }
         };
         let live = Arc::new(Live::new(kept, run, backend, output));
-        self.see_through(&live, journal, Begun::default());
+        self.see_through(&live, journal, Begun { visitor, ..Begun::default() });
         Ok(live)
     }
 
@@ -138,6 +149,9 @@ impl Shared {
                 true => run.step_files(Arc::new(provisions.clone())),
                 false => run.files(Arc::new(provisions.clone())),
             };
+        }
+        if let Some(visitor) = begun.visitor {
+            run = run.visitor(0, visitor);
         }
         if let Some(past) = begun.past {
             run = run.resuming(past);

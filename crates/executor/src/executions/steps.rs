@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
-use jobwright_backend::{Backend, ExecRequest, StepControl, StreamKind};
+use jobwright_backend::{Backend, ExecRequest, LogStream, StepControl, StreamKind};
 use jobwright_model::{
     ExecOutput, ExecutionId, ExecutionStats, ExecutionStatus, ExitStatus, NetInfo, RunId, Step, TaskUuid,
 };
-use jobwright_redact::Masker;
+use jobwright_redact::{MaskStream, Masker};
 use jobwright_runtime::{Unsealed, open_tasks, secret_values};
 
-use super::{Place, Shared};
+use super::{Place, Shared, Sink};
 use crate::error::{Error, Result};
 use crate::output::lane;
 
@@ -22,22 +22,27 @@ const MOST_OUTPUT: usize = 16 << 20;
 const AT_A_TIME: usize = 64;
 
 /// The step of an execution that has started and has not ended.
-struct Reach {
+pub(super) struct Reach {
     run: RunId,
     backend: Arc<dyn Backend>,
-    step: Step,
-    task: TaskUuid,
+    pub(super) step: Step,
+    pub(super) task: TaskUuid,
     status: ExecutionStatus,
 }
 
 impl Reach {
-    fn control(&self, what: &str) -> Result<&dyn StepControl> {
+    pub(super) fn control(&self, what: &str) -> Result<&dyn StepControl> {
         let unsupported =
             || Error::Unsupported { backend: self.backend.name().to_owned(), what: what.to_owned() };
         self.backend.control().ok_or_else(unsupported)
     }
 
-    fn need(&self, id: &ExecutionId, allowed: &[ExecutionStatus], needs: &'static str) -> Result<()> {
+    pub(super) fn need(
+        &self,
+        id: &ExecutionId,
+        allowed: &[ExecutionStatus],
+        needs: &'static str,
+    ) -> Result<()> {
         match allowed.contains(&self.status) {
             true => Ok(()),
             false => Err(Error::WrongStatus { id: id.clone(), status: self.status, needs }),
@@ -46,7 +51,7 @@ impl Reach {
 }
 
 impl Shared {
-    fn reach(&self, id: &ExecutionId) -> Result<Reach> {
+    pub(super) fn reach(&self, id: &ExecutionId) -> Result<Reach> {
         let (run, status) = match self.place(id)? {
             Place::Over(_, result) => return Err(Error::AlreadyConcluded { id: id.clone(), result }),
             Place::Here(live) => (live.run.clone(), live.status(self.store.is_paused(&live.run))),
@@ -94,6 +99,24 @@ impl Shared {
     }
 
     pub(super) async fn exec(&self, id: &ExecutionId, argv: &[String]) -> Result<ExecOutput> {
+        let mut texts = [Vec::new(), Vec::new()];
+        let mut keep = |stream, bytes: &[u8]| {
+            let text = &mut texts[lane(stream)];
+            let room = MOST_OUTPUT.saturating_sub(text.len());
+            text.extend_from_slice(&bytes[..bytes.len().min(room)]);
+            Ok(())
+        };
+        let exit_code = self.exec_into(id, argv, &mut keep).await?;
+        let [stdout, stderr] = texts.map(|text| String::from_utf8_lossy(&text).into_owned());
+        Ok(ExecOutput { exit_code, stdout, stderr })
+    }
+
+    pub(super) async fn exec_into(
+        &self,
+        id: &ExecutionId,
+        argv: &[String],
+        sink: &mut Sink<'_>,
+    ) -> Result<i32> {
         let reach = self.reach(id)?;
         let control = reach.control("commands beside what runs")?;
         reach.need(id, &[ExecutionStatus::Running], "it has to run for a command to run beside it")?;
@@ -104,26 +127,17 @@ impl Shared {
             return Err(Error::invalid("argv", "it holds a zero byte"));
         }
         let request = ExecRequest { argv: argv.to_vec(), ..ExecRequest::default() };
-        let mask = self.masker(id)?;
+        let masker = self.masker(id)?;
         let mut session = control.exec(&reach.step, &reach.task, request).await?;
         drop(session.stdin());
-        let mut texts = [Vec::new(), Vec::new()];
-        if let Some(mut output) = session.output() {
-            while let Some(chunk) = output.next().await {
-                let chunk = chunk?;
-                let text = &mut texts[lane(chunk.stream)];
-                let room = MOST_OUTPUT.saturating_sub(text.len());
-                text.extend_from_slice(&chunk.bytes[..chunk.bytes.len().min(room)]);
-            }
+        if let Some(output) = session.output() {
+            pass_on(output, &masker, sink).await?;
         }
-        let exit = session.wait().await?;
-        let exit_code = match exit.status {
+        Ok(match session.wait().await?.status {
             ExitStatus::Code(code) => code,
             ExitStatus::Signal(signal) => 128 + signal,
             ExitStatus::Unknown => -1,
-        };
-        let text = |stream| mask.mask_str(&String::from_utf8_lossy(&texts[lane(stream)])).into_owned();
-        Ok(ExecOutput { exit_code, stdout: text(StreamKind::Stdout), stderr: text(StreamKind::Stderr) })
+        })
     }
 
     /// What masks what it writes.
@@ -189,4 +203,25 @@ impl Shared {
         let failed: Vec<String> = failed.collect();
         if failed.is_empty() { Ok(()) } else { Err(Error::Several(failed)) }
     }
+}
+
+/// A command's output, masked, to its end.
+async fn pass_on(mut output: LogStream, masker: &Masker, sink: &mut Sink<'_>) -> Result<()> {
+    let mut masks = [StreamKind::Stdout, StreamKind::Stderr].map(|stream| (stream, MaskStream::new(masker)));
+    let mut give = |stream, bytes: &[u8]| match bytes {
+        [] => Ok(()),
+        bytes => sink(stream, bytes).map_err(Error::store("passing a command's output on")),
+    };
+    while let Some(chunk) = output.next().await {
+        let chunk = chunk?;
+        let mut masked = Vec::new();
+        masks[lane(chunk.stream)].1.push(&chunk.bytes, &mut masked);
+        give(chunk.stream, &masked)?;
+    }
+    for (stream, mask) in &mut masks {
+        let mut rest = Vec::new();
+        mask.finish(&mut rest);
+        give(*stream, &rest)?;
+    }
+    Ok(())
 }

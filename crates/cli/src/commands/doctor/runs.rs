@@ -5,6 +5,7 @@ use std::path::Path;
 
 use jobwright_engine::is_prepared;
 use jobwright_events::EventLogReader;
+use jobwright_executor::ExecutionFolder;
 use jobwright_journal::{FormatError, JournalError, StateDir, StateDirError};
 use jobwright_model::RunId;
 use jobwright_runtime::Claims;
@@ -48,7 +49,17 @@ fn unfinished(state: &StateDir, claims: &Claims, stock: &Stock, run: &RunId, fou
         found.push(Finding { right, ..told(Level::Note, run.as_str(), what) });
     }
     let running = open.iter().filter(|(task, _)| stock.runs(task)).count();
-    let ended = has_ended(&folder, run);
+    let ended = match ExecutionFolder::of(state, run) {
+        Ok(Some(execution)) if !execution.is_over => {
+            return orphaned(run, &folder, &execution, running, found);
+        }
+        Ok(Some(_)) => true,
+        Ok(None) => has_ended(&folder, run),
+        Err(error) => {
+            found.push(attention(run.as_str(), error.to_string(), &[]));
+            true
+        }
+    };
     let remains = remains::of(run, state);
     let resume = format!("jobwright run --resume {run}");
     let clean = "jobwright clean".to_owned();
@@ -71,6 +82,30 @@ fn unfinished(state: &StateDir, claims: &Claims, stock: &Stock, run: &RunId, fou
     parts.extend(remains.iter().map(|remain| remain.what.to_owned()));
     let what = format!("its Jobwright is gone and left {}", parts.join(" and "));
     let right = if ended || !is_prepared(&folder) { vec![clean] } else { vec![resume, clean] };
+    found.push(attention(run.as_str(), what, &right));
+}
+
+/// An execution whose owner died over it.
+fn orphaned(
+    run: &RunId,
+    folder: &Path,
+    execution: &ExecutionFolder,
+    running: usize,
+    found: &mut Vec<Finding>,
+) {
+    let id = &execution.id;
+    if !execution.has_its_id {
+        // Without a journal it may be about to be begun.
+        if folder.join("journal").exists() {
+            let what = format!("an execution {id} that never began");
+            let right = vec![format!("jobwright clean {run}")];
+            found.push(Finding { right, ..told(Level::Note, run.as_str(), what) });
+        }
+        return;
+    }
+    let still = if running > 0 { "it still runs" } else { "nothing of it runs" };
+    let what = format!("the owner of the execution {id} is gone, and {still}");
+    let right = ["wait", "cancel"].map(|verb| format!("jobwright executions {verb} {id}"));
     found.push(attention(run.as_str(), what, &right));
 }
 

@@ -29,13 +29,14 @@ use jobwright_shim::protocol::PROTOCOL;
 use crate::shim::Shim;
 
 const USAGE: &str = "\
-usage: jobwright-shim --dir DIR [--linger-ms N] [--foreground]
-       jobwright-shim --stdio [--linger-ms N]
+usage: jobwright-shim --dir DIR [--linger-ms N] [--open-files N] [--foreground]
+       jobwright-shim --stdio [--linger-ms N] [--open-files N]
 
 Runs steps for Jobwright; not meant to be called by hand.
 
   --dir DIR       serve the socket DIR/shim.sock; DIR belongs to the caller and is closed to others (0700)
   --linger-ms N   how long to wait for the first owner, in milliseconds (default 5000)
+  --open-files N  how many files a step may have open, unless its order says otherwise; default: the caller's limit
   --foreground    do not detach from the caller
   --stdio         serve one owner on standard input and output instead of a socket
   --version       print the version and the protocol";
@@ -43,6 +44,7 @@ Runs steps for Jobwright; not meant to be called by hand.
 struct Settings {
     dir: Option<PathBuf>,
     linger: Duration,
+    open_files: Option<u64>,
     foreground: bool,
 }
 
@@ -66,7 +68,8 @@ fn main() -> ExitCode {
 
 /// `None` when the arguments only asked for something to be printed.
 fn parse(mut arguments: impl Iterator<Item = std::ffi::OsString>) -> Result<Option<Settings>, String> {
-    let mut settings = Settings { dir: None, linger: Duration::from_secs(5), foreground: false };
+    let mut settings =
+        Settings { dir: None, linger: Duration::from_secs(5), open_files: None, foreground: false };
     let mut stdio = false;
     while let Some(argument) = arguments.next() {
         match argument.to_str() {
@@ -75,6 +78,11 @@ fn parse(mut arguments: impl Iterator<Item = std::ffi::OsString>) -> Result<Opti
                 let text = arguments.next().and_then(|text| text.into_string().ok());
                 let number = text.and_then(|text| text.parse().ok());
                 settings.linger = Duration::from_millis(number.ok_or("--linger-ms needs a number")?);
+            }
+            Some("--open-files") => {
+                let text = arguments.next().and_then(|text| text.into_string().ok());
+                let number = text.and_then(|text| text.parse().ok());
+                settings.open_files = Some(number.ok_or("--open-files needs a number")?);
             }
             Some("--foreground") => settings.foreground = true,
             Some("--stdio") => stdio = true,
@@ -97,6 +105,10 @@ fn parse(mut arguments: impl Iterator<Item = std::ffi::OsString>) -> Result<Opti
 
 fn serve(settings: Settings) -> Result<(), String> {
     daemon::close_inherited();
+    if let Some(limit) = settings.open_files {
+        let set = jobwright_shim::open_files::set(limit);
+        set.map_err(|error| format!("cannot set the limit of open files: {error}"))?;
+    }
     let Some(dir) = settings.dir else {
         let owner = daemon::take_stdio().map_err(|error| format!("cannot use standard input: {error}"))?;
         daemon::reset_signals();
