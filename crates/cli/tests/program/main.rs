@@ -23,6 +23,7 @@ mod restarting;
 mod run;
 mod secrets;
 mod selection;
+mod serving;
 mod settings;
 mod shell;
 mod signals;
