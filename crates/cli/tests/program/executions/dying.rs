@@ -120,6 +120,20 @@ fn an_orphan_is_told_by_doctor_and_taken_over_by_who_waits() {
     assert_eq!(bench.leftovers(), [""; 0]);
 }
 
+#[test]
+fn who_follows_the_logs_when_the_owner_dies_takes_it_over_and_has_all_of_it() {
+    for site in sites() {
+        let bench = site.bench();
+        let running = site.start(&bench, &["--id", "one"], "sleep 1; echo later; exit 3");
+        let follower = bench.start(bench.command(&["executions", "logs", "-f", "one"]));
+        assert!(wait_for(|| follower.stdout_now() == "ready\n"), "{}", site.name);
+        kill(running);
+        assert_eq!(follower.end().expect(0).stdout, "ready\nlater\n", "{}", site.name);
+        executions(&bench, &["wait", "one"]).expect(3);
+        assert_eq!(bench.leftovers(), [""; 0], "{}", site.name);
+    }
+}
+
 // covers: nunet 32
 #[test]
 fn clean_ends_orphans_and_leaves_their_results() {
