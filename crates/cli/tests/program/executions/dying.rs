@@ -94,11 +94,16 @@ fn orphan(site: Site, bench: &Bench, script: &str) -> String {
 fn one_that_stands_still_does_so_until_somebody_lets_it_go_on() {
     for site in sites() {
         let bench = site.bench();
-        let running = site.start(&bench, &["--id", "one"], "sleep 1; echo later; exit 3");
+        let running = site.start(
+            &bench,
+            &["--id", "one"],
+            "until test -e gate; do sleep 0.05; done; echo later; exit 3",
+        );
         executions(&bench, &["pause", "one"]).expect(0);
         kill(running);
         assert_eq!(listed(&bench), standing("one", "paused"), "{}", site.name);
         executions(&bench, &["resume", "one"]).expect(0);
+        executions(&bench, &["exec", "one", "--", "touch", "gate"]).expect(0);
         executions(&bench, &["wait", "one"]).expect(3);
         assert_eq!(executions(&bench, &["logs", "one"]).expect(0).stdout, "ready\nlater\n", "{}", site.name);
         assert_eq!(bench.leftovers(), [""; 0], "{}", site.name);

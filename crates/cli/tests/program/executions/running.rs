@@ -220,7 +220,7 @@ fn one_that_takes_too_long_is_ended_and_says_so() {
 fn a_secret_is_given_and_nowhere_shown() {
     for site in sites() {
         let bench = site.bench();
-        let script = "test \"$TOKEN\" = s3cr3t-t0k3n && echo is:$TOKEN; echo $OTHER; sleep 1";
+        let script = "test \"$TOKEN\" = s3cr3t-t0k3n && echo is:$TOKEN; echo $OTHER; until test -e gate; do sleep 0.05; done";
         let mut command = site.command(
             &bench,
             &["--id", "one", "--secret", "TOKEN", "--secret", "OTHER=an0ther-secret"],
@@ -232,6 +232,7 @@ fn a_secret_is_given_and_nowhere_shown() {
         let beside =
             executions(&bench, &["exec", "one", "--", "sh", "-c", "printf $TOKEN | sed s/t0k3n/t0k3n/"]);
         assert_eq!(beside.expect(0).stdout, "********", "{}", site.name);
+        executions(&bench, &["exec", "one", "--", "touch", "gate"]).expect(0);
         assert_eq!(running.end().expect(0).stdout, "is:********\n********\n", "{}", site.name);
         assert_eq!(executions(&bench, &["logs", "one"]).stdout, "is:********\n********\n");
     }
