@@ -141,6 +141,8 @@ pub(crate) enum Command {
     /// Ask for the end of a run. One whose owner has died ends when it is resumed, before anything else is started.
     Cancel(CancelArgs),
     /// Remove what runs of a Jobwright that died have left behind, and what `run --keep-failed` kept.
+    ///
+    /// Executions whose owner died are ended; their logs and results stay until `executions rm`.
     Clean(CleanArgs),
     /// Say what is left of runs whose Jobwright died, what else is not as it should be, and what would be right. Changes nothing.
     Doctor(DoctorArgs),

@@ -162,6 +162,8 @@ pub(crate) struct ExecutionsLogsArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ExecutionsExecArgs {
+    #[command(flatten)]
+    pub(crate) of: ExecutionArgs,
     /// The program and its arguments.
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub(crate) command: Vec<String>,
@@ -171,8 +173,6 @@ pub(crate) struct ExecutionsExecArgs {
     /// Give it the terminal.
     #[arg(short, long, requires = "interactive")]
     pub(crate) tty: bool,
-    #[command(flatten)]
-    pub(crate) of: ExecutionArgs,
 }
 
 #[derive(Debug, Args)]

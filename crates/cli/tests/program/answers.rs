@@ -18,6 +18,9 @@ fn help_says_what_there_is() {
         &["clean", "--help"],
         &["config", "--help"],
         &["config", "show", "--help"],
+        &["exec", "--help"],
+        &["executions", "exec", "--help"],
+        &["executions", "rm", "--help"],
         &["completions", "--help"],
     ] {
         let Ended { stdout, .. } = bench.run(args).expect(0);

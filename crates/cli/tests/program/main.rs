@@ -10,6 +10,7 @@ mod cleaning;
 mod completing;
 mod doctor;
 mod dry_run;
+mod executions;
 mod files;
 mod graph;
 mod importing;

@@ -233,15 +233,15 @@ fn what_a_killed_shell_leaves_is_removed_by_clean() {
 }
 
 /// The program in a session of its own, on a terminal.
-struct OnTerminal {
-    child: Child,
+pub(crate) struct OnTerminal {
+    pub(crate) child: Child,
     screen: Arc<Mutex<String>>,
     typed: File,
     master: OwnedFd,
 }
 
 impl OnTerminal {
-    fn start(bench: &Bench, args: &[&str]) -> Self {
+    pub(crate) fn start(bench: &Bench, args: &[&str]) -> Self {
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
         let master = openpt(flags).unwrap();
         grantpt(&master).unwrap();
@@ -279,12 +279,12 @@ impl OnTerminal {
         tcsetwinsize(&self.master, size).unwrap();
     }
 
-    fn type_in(&mut self, text: &str) {
+    pub(crate) fn type_in(&mut self, text: &str) {
         self.typed.write_all(text.as_bytes()).unwrap();
     }
 
     #[track_caller]
-    fn wait_for(&self, text: &str) {
+    pub(crate) fn wait_for(&self, text: &str) {
         let came = wait_for(|| self.screen.lock().unwrap().contains(text));
         assert!(came, "{text:?} is not on the screen:\n{}", self.screen.lock().unwrap());
     }
@@ -299,7 +299,7 @@ impl OnTerminal {
     }
 
     /// Whether what is typed is shown and edited by the terminal itself, as it is when nobody has made it raw.
-    fn is_as_it_was(&self) -> bool {
+    pub(crate) fn is_as_it_was(&self) -> bool {
         let modes = tcgetattr(self.master.as_fd()).unwrap().local_modes;
         modes.contains(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG)
     }

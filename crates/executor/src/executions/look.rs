@@ -251,7 +251,13 @@ impl Follower {
                     }
                 }
             }
-            None => sleep(LOOK).await,
+            None => {
+                sleep(LOOK).await;
+                if self.follow {
+                    // Its owner may have died meanwhile, and somebody has to see it through. One that was removed has no more to say.
+                    self.shared.place_or_adopt(&self.id).await?;
+                }
+            }
         }
         self.is_last_look = !self.follow || self.shared.is_over(&self.id, &self.run)?;
         Ok(())

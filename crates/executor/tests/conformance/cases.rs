@@ -11,6 +11,12 @@ use jobwright_model::{
 use tokio::time::timeout;
 
 use crate::site::{Site, World, job, name};
+use crate::visits::{
+    one_that_is_there_for_a_visit_ends_with_it_and_as_it_did,
+    one_whose_visit_died_with_its_owner_is_ended_by_who_comes_next,
+    somebody_goes_into_one_that_runs_and_it_goes_on,
+    what_a_dead_owner_left_is_given_up_and_what_a_living_one_has_is_not,
+};
 
 type Case = (&'static str, for<'w> fn(&'w World) -> BoxFuture<'w, ()>);
 
@@ -54,6 +60,10 @@ fn all() -> Vec<Case> {
         what_ended_while_nobody_owned_it_has_its_true_result,
         a_cancel_that_came_while_nobody_owned_it_is_honoured,
         logs_go_when_their_time_is_over,
+        one_that_is_there_for_a_visit_ends_with_it_and_as_it_did,
+        somebody_goes_into_one_that_runs_and_it_goes_on,
+        one_whose_visit_died_with_its_owner_is_ended_by_who_comes_next,
+        what_a_dead_owner_left_is_given_up_and_what_a_living_one_has_is_not,
         one_who_stops_waiting_ends_nothing,
         logs_of_one_that_is_about_to_start_are_waited_for,
         memory_beyond_its_limit_ends_it_with_a_cause_of_its_own,
@@ -90,7 +100,7 @@ pub(crate) async fn run(site: Option<Site>) {
 }
 
 /// The dummy's engine is a part of its process.
-fn dies_with_its_owner(world: &World) -> bool {
+pub(crate) fn dies_with_its_owner(world: &World) -> bool {
     let dies = matches!(world.site, Site::Dummy);
     if dies {
         println!("skipped: what the dummy runs dies with its owner");

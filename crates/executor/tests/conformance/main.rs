@@ -14,6 +14,7 @@ mod host;
 
 mod cases;
 mod site;
+mod visits;
 
 use engines::Engine;
 use site::Site;

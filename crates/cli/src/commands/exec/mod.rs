@@ -111,10 +111,11 @@ impl Running {
         request: ExecutionRequest,
         visitor: Option<Arc<dyn Visitor>>,
     ) -> Result<(), Failure> {
-        Ok(match visitor {
-            Some(visitor) => self.executor.visit(request, visitor).await?,
-            None => self.executor.start(request).await?,
-        })
+        let begun = match visitor {
+            Some(visitor) => self.executor.visit(request, visitor).await,
+            None => self.executor.start(request).await,
+        };
+        begun.map_err(Failure::from)
     }
 
     /// Passes its output on to its end, which is earlier when somebody asks for that or nobody reads.
