@@ -182,7 +182,7 @@ fn problem(result: Result<()>) -> ImageProblem {
 }
 
 /// One test, as all its parts have the engine's one set of images between them.
-// covers: woodpecker 64, 65, local-ci 123
+// covers: woodpecker 64, 65, local-ci 123, nunet 9
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn images_are_pulled_when_and_as_whom_they_should_be() {
     let Some((registry, engine)) = surroundings().await else { return };

@@ -16,7 +16,14 @@ mod cases;
 mod site;
 mod visits;
 
+use std::sync::Arc;
+
 use engines::Engine;
+use jobwright_backend::Error as BackendError;
+use jobwright_docker::{Docker, DockerSettings};
+use jobwright_executor::{Error, Executions, Executor, ExecutorOptions};
+use jobwright_journal::StateDir;
+use jobwright_model::{ExecutionRequest, SpecConfig};
 use site::Site;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -37,4 +44,20 @@ async fn executions_hold_in_docker() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn executions_hold_in_podman() {
     cases::run(Engine::podman().await.map(Site::Containers)).await;
+}
+
+// covers: nunet 8
+#[tokio::test]
+async fn an_engine_that_is_not_there_is_an_error_and_nothing_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = StateDir::open(&folder.path().join("state")).unwrap();
+    let host = Some("unix:///nonexistent/docker.sock".to_owned());
+    let settings = DockerSettings { host, ..DockerSettings::default() };
+    let docker = Arc::new(Docker::new(Some(settings), state.owner().clone()));
+    let executor = Executions::open(state.clone(), [docker as _], ExecutorOptions::default()).unwrap();
+    let spec = SpecConfig::new("docker").with_param("image", "any");
+    let refused = executor.start(ExecutionRequest::new(site::job(), site::name("one"), spec)).await;
+    assert!(matches!(refused, Err(Error::Backend(BackendError::EngineGone { .. }))), "{refused:?}");
+    assert!(executor.list().await.unwrap().is_empty());
+    assert!(state.runs().unwrap().is_empty());
 }
