@@ -1,15 +1,21 @@
-//! What an execution adds to its process: from the request until it runs, against a bare spawn in turns; and the memory of a process through which
-//! 1 GiB of output goes to somebody who reads it slowly.
+//! What an execution adds to its process or container: from the request until it runs, against a bare spawn, or the bare calls of an engine, in
+//! turns; and the memory of a process through which 1 GiB of output goes to somebody who reads it slowly.
 //!
-//! `cargo run --release -p jobwright-executor --example execution_cost`, with the shim of the same build beside it.
+//! `cargo run --release -p jobwright-executor --example execution_cost`, with the shim of the same build beside it. Docker is measured where
+//! it answers at its usual socket and has `jobwright-test/base:latest`.
 
 use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bollard::models::ContainerCreateBody;
+use bollard::query_parameters::{
+    CreateContainerOptions, RemoveContainerOptionsBuilder, StartContainerOptions,
+};
 use futures_util::StreamExt;
 use jobwright_backend::Backend;
+use jobwright_docker::{Docker, DockerSettings};
 use jobwright_executor::{Executions, Executor, ExecutorOptions};
 use jobwright_journal::StateDir;
 use jobwright_model::{ExecutionId, ExecutionRequest, ExecutionStatus, JobId, LogStreamRequest, SpecConfig};
@@ -17,6 +23,8 @@ use jobwright_process::{ProcessBackend, ProcessSettings};
 
 const ROUNDS: usize = 200;
 const OUTPUT: u64 = 1 << 30;
+const IN_DOCKER: usize = 20;
+const IMAGE: &str = "jobwright-test/base:latest";
 
 fn request(id: &str, argv: &[&str]) -> Result<ExecutionRequest, Box<dyn Error>> {
     let argv: Vec<String> = argv.iter().map(|word| (*word).to_owned()).collect();
@@ -43,6 +51,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let backend: Arc<dyn Backend> = Arc::new(ProcessBackend::new(&state, settings));
     let executor = Executions::open(state, [backend], ExecutorOptions::default())?;
     overhead(&executor).await?;
+    in_docker(&folder).await?;
     slow_reader(&executor).await?;
     executor.cleanup().await?;
     std::fs::remove_dir_all(&folder)?;
@@ -73,6 +82,58 @@ async fn overhead(executor: &Executions) -> Result<(), Box<dyn Error>> {
     println!("a bare spawn                       {:8.2?}", bare);
     println!(
         "from the request until it runs     {:8.2?}  (+ {:.2?}; promised: 5 ms)",
+        ours,
+        ours.saturating_sub(bare)
+    );
+    Ok(())
+}
+
+async fn in_docker(folder: &Path) -> Result<(), Box<dyn Error>> {
+    let engine =
+        bollard::Docker::connect_with_unix("/var/run/docker.sock", 120, bollard::API_DEFAULT_VERSION)?;
+    let engine = engine.negotiate_version().await?;
+    if engine.inspect_image(IMAGE).await.is_err() {
+        println!("docker: not measured, it has no {IMAGE} here");
+        return Ok(());
+    }
+    let state = StateDir::open(&folder.join("state-docker"))?;
+    let host = Some("unix:///var/run/docker.sock".to_owned());
+    let settings = DockerSettings { host, stop_timeout: 1, ..DockerSettings::default() };
+    let docker: Arc<dyn Backend> = Arc::new(Docker::new(Some(settings), state.owner().clone()));
+    let executor = Executions::open(state, [docker], ExecutorOptions::default())?;
+    let (mut bare, mut ours) = (Vec::new(), Vec::new());
+    for round in 0..=IN_DOCKER {
+        let body = ContainerCreateBody {
+            image: Some(IMAGE.to_owned()),
+            cmd: Some(["sleep", "0.2"].map(str::to_owned).to_vec()),
+            ..ContainerCreateBody::default()
+        };
+        let begun = Instant::now();
+        let made = engine.create_container(None::<CreateContainerOptions>, body).await?;
+        engine.start_container(&made.id, None::<StartContainerOptions>).await?;
+        let started = begun.elapsed();
+        let remove = RemoveContainerOptionsBuilder::new().force(true).build();
+        engine.remove_container(&made.id, Some(remove)).await?;
+
+        let id = ExecutionId::new(format!("d{round}"))?;
+        let spec = SpecConfig::new("docker").with_param("image", IMAGE);
+        let spec = spec.with_param("cmd", ["sleep", "0.2"].map(str::to_owned).to_vec());
+        let begun = Instant::now();
+        executor.start(ExecutionRequest::new(JobId::new("cost")?, id.clone(), spec)).await?;
+        executor.wait_for_status(&id, ExecutionStatus::Running, None).await?;
+        let ran = begun.elapsed();
+        executor.wait_for_status(&id, ExecutionStatus::Success, None).await?;
+        // The first finds out about the engine.
+        if round > 0 {
+            bare.push(started);
+            ours.push(ran);
+        }
+    }
+    executor.cleanup().await?;
+    let (bare, ours) = (median(bare), median(ours));
+    println!("a container, made and started bare {:8.2?}", bare);
+    println!(
+        "from the request until it runs     {:8.2?}  (+ {:.2?}; promised: 10 ms)",
         ours,
         ours.saturating_sub(bare)
     );
