@@ -14,10 +14,10 @@ pub enum Error {
     #[error("execution ({0}) not found")]
     NotFound(ExecutionId),
     /// The id was given before, and its execution has not ended.
-    #[error("execution ({0}) is already started")]
+    #[error("execution ({0}) is already started: an id is given once, until what it names is removed")]
     AlreadyStarted(ExecutionId),
     /// The id was given before, and its execution has ended.
-    #[error("execution ({0}) is already completed")]
+    #[error("execution ({0}) is already completed: an id is given once, until what it names is removed")]
     AlreadyCompleted(ExecutionId),
     /// It was waited for, or was to be ended or changed, after it had ended; with what came of it.
     #[error("execution ({id}) has already concluded: {}", .result.status())]

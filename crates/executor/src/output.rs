@@ -11,6 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use jobwright_backend::{LogPosition, StreamKind};
 use jobwright_runtime::{ResumePoint, ToldBefore};
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 use tokio::sync::watch;
 
 pub(crate) const DATA: &str = "output";
@@ -250,11 +251,21 @@ fn copies(results: &Path, ends: [u64; 2]) -> io::Result<[File; 2]> {
     if !std::fs::symlink_metadata(results)?.is_dir() {
         return Err(io::Error::new(io::ErrorKind::NotADirectory, "the results directory is not a directory"));
     }
-    let no_links = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default();
+    // A pipe that nobody reads must not be waited for.
+    let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or_default();
     let open = |place: usize| {
+        let path = results.join(COPIES[place]);
+        let refused = |why: &str| io::Error::other(format!("{} {why}", path.display()));
         let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(false).mode(0o644).custom_flags(no_links);
-        let file = options.open(results.join(COPIES[place]))?;
+        options.write(true).create(true).truncate(false).mode(0o644).custom_flags(flags);
+        let file = options.open(&path).map_err(|error| match error.raw_os_error() {
+            Some(code) if code == Errno::LOOP.raw_os_error() => refused("is a link, which is not followed"),
+            Some(code) if code == Errno::NXIO.raw_os_error() => refused("is not a file"),
+            _ => error,
+        })?;
+        if !file.metadata()?.is_file() {
+            return Err(refused("is not a file"));
+        }
         file.set_len(ends[place])?;
         Ok::<_, io::Error>(file)
     };
@@ -343,5 +354,16 @@ mod tests {
         std::os::unix::fs::symlink(elsewhere.join("x"), link.join("stdout.log")).unwrap();
         assert!(Output::open(folder.path(), Some(&link), u64::MAX).is_err());
         assert!(!elsewhere.join("x").exists());
+    }
+
+    #[test]
+    fn a_log_that_is_a_pipe_is_refused_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let results = folder.path().join("results");
+        std::fs::create_dir(&results).unwrap();
+        let pipe = std::process::Command::new("mkfifo").arg(results.join("stdout.log")).status().unwrap();
+        assert!(pipe.success());
+        let error = Output::open(folder.path(), Some(&results), u64::MAX).err().unwrap().to_string();
+        assert!(error.contains("stdout.log is not a file"), "{error}");
     }
 }

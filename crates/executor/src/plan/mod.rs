@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::provision;
 use spec::Spec;
 
-/// More variables than this are a mistake: no system starts a program with many more.
+/// More variables than this are a mistake.
 const MOST_VARIABLES: usize = 4096;
 /// The longest variable, name and value, that Linux passes on.
 const LONGEST_VARIABLE: usize = 128 << 10;
@@ -41,6 +41,10 @@ pub(crate) fn job(request: &ExecutionRequest, backend: &dyn Backend) -> Result<J
     step.secret_mapping.clone_from(&request.secrets);
     step.volumes = volumes::of(request, target)?;
     check_results_dir(request)?;
+    check_secrets(request)?;
+    if request.timeout.is_some_and(|timeout| timeout.is_zero()) {
+        return Err(Error::invalid("timeout", "it is 0; leave it out for none"));
+    }
     let mut options = limits(&request.resources, backend)?;
     graphics::add(&request.resources.gpus, target, &mut step, &mut options)?;
     provision::check(request, target)?;
@@ -140,7 +144,7 @@ fn environment(request: &ExecutionRequest, spec: &Spec) -> Result<BTreeMap<Strin
     }
     if count > MOST_VARIABLES || bytes > MOST_BYTES {
         let reason = format!(
-            "{count} variables of {bytes} bytes are more than a program can be given: at most {MOST_VARIABLES} of {MOST_BYTES} bytes"
+            "{count} variables of {bytes} bytes are more than an execution gets: at most {MOST_VARIABLES} of {MOST_BYTES} bytes"
         );
         return Err(Error::invalid("environment", reason));
     }
@@ -151,6 +155,20 @@ fn environment(request: &ExecutionRequest, spec: &Spec) -> Result<BTreeMap<Strin
         ));
     }
     Ok(environment)
+}
+
+/// An id is seen by everybody, so nothing secret may be in it.
+fn check_secrets(request: &ExecutionRequest) -> Result<()> {
+    let ids = [request.execution_id.as_str(), request.job_id.as_str()];
+    for (name, value) in request.secrets.iter().filter(|(_, value)| !value.is_empty()) {
+        if ids.iter().any(|id| id.contains(value.as_str())) {
+            return Err(Error::invalid(
+                format!("secrets.{name}"),
+                "its value is in an id, which is not masked",
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn check_results_dir(request: &ExecutionRequest) -> Result<()> {

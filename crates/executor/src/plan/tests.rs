@@ -146,3 +146,15 @@ fn a_limit_that_a_backend_does_not_keep_is_refused() {
     request.resources = Resources { cpu_cores: Some(0.5), ..Resources::default() };
     assert!(refused(&request).contains("limits on processors and memory"), "the dummy has none");
 }
+
+#[test]
+fn a_secret_that_is_an_id_and_a_time_of_nothing_are_refused() {
+    let mut request = request();
+    request.execution_id = ExecutionId::new("my-hunter2").unwrap();
+    request.secrets.insert("TOKEN".into(), "hunter2".into());
+    let error = refused(&request);
+    assert!(error.contains("secrets.TOKEN") && !error.contains("hunter2"), "{error}");
+    request.secrets.clear();
+    request.timeout = Some(std::time::Duration::ZERO);
+    assert!(refused(&request).contains("timeout"));
+}
