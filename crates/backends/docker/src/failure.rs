@@ -42,9 +42,14 @@ pub(crate) fn is_absent(error: &EngineError) -> bool {
     status(error) == Some(404)
 }
 
-/// The image is not here (a create's 404 that is not about a network or volume).
+/// The image is not here (a create's 404 that is not about a network or volume). Podman says so with 500, and speaks of the image's number, when
+/// somebody removes it between its two looks at it.
 pub(crate) fn is_image_absent(error: &EngineError) -> bool {
-    is_absent(error) && words(error).to_lowercase().contains("no such image")
+    let words = words(error).to_lowercase();
+    let went_meanwhile =
+        words.contains("image not known") || words.contains("cannot specify 64-byte hexadecimal strings");
+    is_absent(error) && words.contains("no such image")
+        || status(error) == Some(500) && words.contains("creating container storage") && went_meanwhile
 }
 
 /// A container of that name exists: 409 by Docker, 500 by Podman.
@@ -148,6 +153,17 @@ mod tests {
         assert!(is_name_taken(&refusal(409, docker)));
         assert!(is_name_taken(&refusal(500, podman)));
         assert!(!is_name_taken(&refusal(500, "something else")));
+    }
+
+    #[test]
+    fn an_image_that_goes_while_podman_looks_at_it_is_absent() {
+        let gone =
+            "container create: creating container storage: locating image with ID \"b997\": image not known";
+        let number = "container create: creating container storage: parsing named reference \"5136\": invalid repository \
+                      name (5136), cannot specify 64-byte hexadecimal strings";
+        assert!(is_image_absent(&refusal(500, gone)) && is_image_absent(&refusal(500, number)));
+        assert!(is_image_absent(&refusal(404, "No such image: x")));
+        assert!(!is_image_absent(&refusal(500, "container create: creating container storage: no")));
     }
 
     #[test]
