@@ -36,7 +36,7 @@ fn compile_all(pipeline: &Pipeline) {
     let Ok(run) = RunId::new("20261120T132503Z-567825") else { return };
     let context = CompileContext {
         run: &run,
-        target: Target { backend: "docker", images: true },
+        target: Target { backend: "docker", images: true, limits: true },
         environment: &BTreeMap::new(),
         secrets: &Nothing,
         workspace: true,
