@@ -1,6 +1,6 @@
 //! The executor that runs jobs for real: all of them are compiled before the first begins, each is handed to the runtime.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,9 +13,10 @@ use jobwright_pipeline::{
     Around, CompileContext, HOST_BACKEND, HostSecrets, PipelineJob, Target, compile, compile_around,
     visible_variables,
 };
-use jobwright_redact::{Built, Masker, Warning};
+use jobwright_redact::{Masker, Warning};
 use jobwright_runtime::{
     AttemptEnd, Backends, JobReport, JobRun, Limits, Past, Record, Scope, Slot, Visitor, WorkspaceSource,
+    masker_for,
 };
 use jobwright_workspace::Project;
 
@@ -158,7 +159,8 @@ impl RuntimeExecutor {
         jobs: Vec<Job>,
         settings: ExecutorSettings,
     ) -> Result<Self, RunError> {
-        let built = masker_for(others.iter().copied().chain(&jobs));
+        let phases = others.iter().copied().chain(&jobs).flat_map(|job| &job.phases);
+        let built = masker_for(phases.map(|phase| &phase.workflow));
         if let Some(refused) = built.warnings.iter().find(|warning| must_not_run(warning)) {
             return Err(RunError::Secret(refused.clone()));
         }
@@ -238,13 +240,6 @@ impl RuntimeExecutor {
     pub fn masker(&self) -> &Masker {
         &self.masker
     }
-}
-
-/// One rule for the whole run: what is secret in one job is so in all of them.
-fn masker_for<'a>(jobs: impl Iterator<Item = &'a Job>) -> Built {
-    let workflows = jobs.flat_map(|job| &job.phases).map(|phase| &phase.workflow);
-    let all: BTreeSet<(&str, &str)> = workflows.flat_map(jobwright_runtime::secrets_of).collect();
-    all.into_iter().fold(Masker::builder(), |builder, (name, value)| builder.secret(name, value)).build()
 }
 
 /// A value that is too short would mask half of the output: its owner is warned. One that is too long would be shown.

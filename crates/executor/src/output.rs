@@ -232,9 +232,13 @@ impl Files {
             let piece = Piece { stream, offset: self.end, length, resume };
             self.data.write_all_at(part, self.end)?;
             self.index.write_all_at(&piece.to_bytes(), self.records * RECORD as u64)?;
-            if let Some(copy) = &self.copies[lane(stream)] {
-                // The copy is a convenience; the log itself is whole.
-                let _ = copy.write_all_at(part, self.ends[lane(stream)]);
+            let copied = self.copies[lane(stream)]
+                .as_ref()
+                .map(|copy| copy.write_all_at(part, self.ends[lane(stream)]));
+            if let Some(Err(error)) = copied {
+                // The log itself is whole, and goes on without the copy.
+                tracing::warn!(%error, "a log in a results directory cannot be written, and ends here");
+                self.copies[lane(stream)] = None;
             }
             self.take(&piece);
         }

@@ -48,7 +48,7 @@ pub use job::{Backends, JobReport, JobRun, Slot};
 pub use keeping::WorkspaceKeeper;
 pub use kept::{KeepWhen, KeptError, KeptStep, Revisit};
 pub use limits::Limits;
-pub use masking::secrets_of;
+pub use masking::{masker_for, secrets_of};
 pub use observer::{MaskedChunk, Observer, ObserverError, ResumePoint, ToldBefore, Trace};
 pub use outage::insist;
 pub use past::{AttemptEnd, AttemptPast, Past};

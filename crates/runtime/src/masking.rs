@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use jobwright_model::Workflow;
-use jobwright_redact::{Masker, Warning};
+use jobwright_redact::{Built, Masker, Warning};
 
 use crate::observer::Observer;
 
@@ -20,6 +20,12 @@ pub fn secrets_of(workflow: &Workflow) -> impl Iterator<Item = (&str, &str)> {
     declared.chain(of_steps)
 }
 
+/// What masks all that is secret in any of these workflows, with what cannot be masked.
+pub fn masker_for<'w>(workflows: impl Iterator<Item = &'w Workflow>) -> Built {
+    let all: BTreeSet<(&str, &str)> = workflows.flat_map(secrets_of).collect();
+    all.into_iter().fold(Masker::builder(), |builder, (name, value)| builder.secret(name, value)).build()
+}
+
 /// The rule that was `given`, else one for all `workflows`: what is secret in one of them is so in all. A person is told of
 /// values that are too short to be masked.
 ///
@@ -33,9 +39,7 @@ pub(crate) fn rule<'w>(
     if let Some(given) = given {
         return Ok(given);
     }
-    let all: BTreeSet<(&str, &str)> = workflows.flat_map(secrets_of).collect();
-    let built =
-        all.into_iter().fold(Masker::builder(), |builder, (name, value)| builder.secret(name, value)).build();
+    let built = masker_for(workflows);
     for warning in built.warnings {
         if matches!(warning, Warning::TooLong { .. } | Warning::NoRoom { .. }) {
             return Err(warning);

@@ -9,7 +9,7 @@ use jobwright_model::{
     ExecOutput, ExecutionId, ExecutionStats, ExecutionStatus, ExitStatus, NetInfo, RunId, Step, TaskUuid,
 };
 use jobwright_redact::{MaskStream, Masker};
-use jobwright_runtime::{Unsealed, open_tasks, secret_values};
+use jobwright_runtime::{Unsealed, masker_for, open_tasks};
 
 use super::{Place, Shared, Sink};
 use crate::error::{Error, Result};
@@ -154,12 +154,7 @@ impl Shared {
                 content.job
             }
         };
-        let values = secret_values([&job].into_iter());
-        Ok(values
-            .iter()
-            .fold(Masker::builder(), |builder, value| builder.secret("secret", value))
-            .build()
-            .masker)
+        Ok(masker_for(job.phases.iter().map(|phase| &phase.workflow)).masker)
     }
 
     pub(super) async fn stats(&self, id: &ExecutionId) -> Result<ExecutionStats> {

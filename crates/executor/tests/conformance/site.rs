@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use jobwright_backend::Backend;
 use jobwright_backend::conformance::Script;
 use jobwright_backend::dummy::DummyEngine;
+use jobwright_backend::{Backend, Capabilities};
 use jobwright_docker::{Docker, DockerSettings};
 use jobwright_executor::{Executions, Executor, ExecutorOptions};
 use jobwright_journal::StateDir;
@@ -117,10 +117,10 @@ impl World {
         }
     }
 
-    /// Whether its backend tells memory from other ends.
-    pub(crate) async fn tells_memory(&self) -> bool {
+    /// What its backend says that it can: what it says it can, it must not refuse.
+    pub(crate) async fn capabilities(&self) -> Capabilities {
         let state = StateDir::open(&self.folder.path().join("state")).unwrap();
-        backend(&self.site, &state, &self.dummy).await.capabilities().oom
+        backend(&self.site, &state, &self.dummy).await.capabilities()
     }
 
     /// What its backend calls itself.
