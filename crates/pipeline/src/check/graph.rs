@@ -11,14 +11,14 @@ const MOST_CYCLES: usize = 20;
 const LONGEST_CYCLE: usize = 12;
 
 /// For each job the jobs that it points to, and where.
-pub(super) type Edges = [Vec<(usize, Span)>];
+pub(crate) type Edges = [Vec<(usize, Span)>];
 
 /// What a walk over a graph tells.
-pub(super) struct Walk {
+pub(crate) struct Walk {
     /// All jobs, each behind those that it points to, as far as circles let it be.
-    pub(super) order: Vec<usize>,
+    pub(crate) order: Vec<usize>,
     /// Circles, each beginning with its first job in the file; at least one when there is any, and at most [`MOST_CYCLES`].
-    pub(super) cycles: Vec<Vec<usize>>,
+    pub(crate) cycles: Vec<Vec<usize>>,
 }
 
 /// What a job of the depth-first walk is: not seen, on the way that is being walked, or done with.
@@ -30,7 +30,7 @@ enum Mark {
 }
 
 /// Walks over all jobs, in the order of the file where the graph leaves it open.
-pub(super) fn walk(edges: &Edges) -> Walk {
+pub(crate) fn walk(edges: &Edges) -> Walk {
     let mut marks = vec![Mark::New; edges.len()];
     let mut walk = Walk { order: Vec::with_capacity(edges.len()), cycles: Vec::new() };
     for start in 0..edges.len() {
@@ -74,7 +74,7 @@ fn turned(path: &[(usize, usize)], back_to: usize) -> Vec<usize> {
 }
 
 /// The finding that the `key` of some jobs goes round in the circle `cycle`, at the place where its first job points to the second.
-pub(super) fn circle<'a>(
+pub(crate) fn circle<'a>(
     key: &str,
     cycle: &[usize],
     edges: &Edges,

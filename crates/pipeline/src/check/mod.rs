@@ -7,7 +7,7 @@ mod extends;
 mod failures;
 mod fields;
 mod files;
-mod graph;
+pub(crate) mod graph;
 mod hooks;
 mod job;
 mod limits;
@@ -26,6 +26,7 @@ use std::sync::Arc;
 
 pub(crate) use files::check_glob;
 pub use names::{InvalidVariableName, check_variable_name};
+pub(crate) use needs::NeedsGraph;
 pub(crate) use values::{describe, describe_kind};
 
 use crate::check::conditions::Conditions;
@@ -33,7 +34,6 @@ use crate::check::expand::Expansion;
 use crate::check::extends::Resolved;
 use crate::check::fields::Fields;
 use crate::check::limits::Groups;
-use crate::check::needs::NeedsGraph;
 use crate::check::stages::Stages;
 use crate::finding::{Finding, Report};
 use crate::findings::Findings;
@@ -119,7 +119,7 @@ impl Checker<'_> {
         }
         let names: HashMap<&str, usize> =
             jobs.iter().enumerate().map(|(at, job)| (job.entry.key.as_str(), at)).collect();
-        let mut graph = NeedsGraph::new(&names, stages, self.complete);
+        let mut graph = NeedsGraph::new(&names, &stages.names, self.complete);
         let mut conditions = Conditions::default();
         let mut groups = Groups::default();
         let mut expansion = Expansion::default();

@@ -3,16 +3,15 @@
 use std::collections::HashMap;
 
 use crate::check::graph;
-use crate::check::stages::Stages;
 use crate::finding::Finding;
 use crate::findings::Findings;
 use crate::source::Span;
 use crate::text::shown;
 
 /// Jobs and what they need.
-pub(super) struct NeedsGraph<'a> {
+pub(crate) struct NeedsGraph<'a> {
     names: &'a HashMap<&'a str, usize>,
-    stages: &'a Stages,
+    stages: &'a [String],
     /// Whether all jobs are known: those of a file that cannot be read are not.
     complete: bool,
     jobs: Vec<Node<'a>>,
@@ -26,17 +25,17 @@ struct Node<'a> {
 
 impl<'a> NeedsGraph<'a> {
     /// A graph of jobs called `names`, whose numbers are the order in which they will be added.
-    pub(super) fn new(names: &'a HashMap<&'a str, usize>, stages: &'a Stages, complete: bool) -> Self {
+    pub(crate) fn new(names: &'a HashMap<&'a str, usize>, stages: &'a [String], complete: bool) -> Self {
         Self { names, stages, complete, jobs: Vec::with_capacity(names.len()) }
     }
 
     /// Adds the next job.
-    pub(super) fn add(&mut self, name: &'a str, stage: Option<usize>, needs: Vec<(String, Span)>) {
+    pub(crate) fn add(&mut self, name: &'a str, stage: Option<usize>, needs: Vec<(String, Span)>) {
         self.jobs.push(Node { name, stage, needs });
     }
 
     /// Reports needs that are unknown, the job itself, or of a later stage, and every cycle.
-    pub(super) fn check(&self, findings: &mut Findings) {
+    pub(crate) fn check(&self, findings: &mut Findings) {
         let edges: Vec<Vec<(usize, Span)>> = self
             .jobs
             .iter()
@@ -76,7 +75,7 @@ impl<'a> NeedsGraph<'a> {
         }
         match (job.stage, needed.stage) {
             (Some(own), Some(other)) if other > own => {
-                let (own, other) = (shown(&self.stages.names[own]), shown(&self.stages.names[other]));
+                let (own, other) = (shown(&self.stages[own]), shown(&self.stages[other]));
                 let message = format!(
                     "`{}` (stage `{own}`) needs `{}` from the later stage `{other}`",
                     shown(job.name),

@@ -131,6 +131,23 @@ fn needs_may_be_objects_and_optional_ones_that_are_not_there_are_left_out() {
 }
 
 #[test]
+fn a_need_that_gitlab_refuses_is_wrong() {
+    let jobs = |a: &str, b: &str| {
+        let job = |name: &str, keys: &str| format!("{name}: {{image: i, script: [x], {keys}}}\n");
+        wrong_gitlab(&(job("a", a) + &job("b", b)))
+    };
+    assert_eq!(jobs("needs: [a]", "stage: test"), "1:36 `a` needs itself");
+    let circle = "1:36 `needs` goes round in a circle: `a` → `b` → `a`";
+    assert_eq!(jobs("needs: [b]", "needs: [a]"), circle);
+    let written_out = "needs: [{job: b}], parallel: {matrix: [{A: [1, 2]}]}, tags: [$A]";
+    assert_eq!(jobs(written_out, "needs: [a]"), circle, "each job is named once, not each of a matrix");
+    let later = "1:36 `a` (stage `test`) needs `b` from the later stage `deploy`";
+    assert_eq!(jobs("needs: [b]", "stage: deploy"), later);
+    let last = "1:36 `a` (stage `deploy`) needs `b` from the later stage `post`";
+    assert_eq!(jobs("needs: [b], stage: deploy", "stage: .post"), last);
+}
+
+#[test]
 fn an_optional_need_of_a_job_that_may_not_run_is_noted() {
     let imported = gitlab(&format!(
         "{JOB}c:\n  image: i\n  script: [x]\n  needs: [{{job: a, optional: true}}, {{job: b, optional: true}}]\n\

@@ -48,6 +48,15 @@ fn with_depends_on_the_steps_are_a_graph() {
 fn an_unknown_dependency_and_a_circle_are_wrong() {
     let unknown = steps(&["a: {image: i, commands: [x], depends_on: [b]}"]);
     assert_eq!(wrong_woodpecker(&unknown), "2:45 `a` depends on `b`, but there is no such step");
+    let circle = |step| wrong_woodpecker(&steps(&[step, "b: {image: i, commands: [x], depends_on: [a]}"]));
+    assert_eq!(
+        circle("a: {image: i, commands: [x], depends_on: [b]}"),
+        "2:45 `depends_on` goes round in a circle: `a` → `b` → `a`"
+    );
+    assert_eq!(
+        circle("a: {image: i, commands: [x], depends_on: a}"),
+        "2:44 `depends_on` goes round in a circle: `a` → `a`"
+    );
     let a = ("a.yaml".to_owned(), b"depends_on: [b]\nsteps: {x: {image: i, commands: [x]}}\n".to_vec());
     let b = ("b.yaml".to_owned(), b"depends_on: [a]\nsteps: {x: {image: i, commands: [x]}}\n".to_vec());
     assert!(wrong(import_woodpecker_bytes(&[a, b])).contains("in a circle"));
@@ -93,6 +102,17 @@ fn a_matrix_is_written_out_in_the_order_of_its_names() {
     let second = job(&imported, "t [A=x, Z=2]");
     assert_eq!((second.image.as_deref(), second.script.join(";").as_str()), (Some("go:2"), "echo x ${A}"));
     assert_eq!(second.variables["A"], "x");
+}
+
+// covers: woodpecker 94
+#[test]
+fn a_matrix_whose_variables_or_values_cannot_be_shown_is_wrong() {
+    let of = |matrix: &str| {
+        wrong_woodpecker(&format!("matrix: {matrix}\nsteps: {{t: {{image: i, commands: [x]}}}}\n"))
+    };
+    assert_eq!(of("{\"A\\uFEFF\": [1]}"), "1:10 `A\\u{feff}` cannot be the name of a variable");
+    assert_eq!(of("{include: [{\"A=\": 1}]}"), "1:21 `A=` cannot be the name of a variable");
+    assert!(of("{A: [\"\\uFEFF\"]}").contains("`A` must be a short text"));
 }
 
 // covers: woodpecker 94

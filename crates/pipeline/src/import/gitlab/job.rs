@@ -284,11 +284,20 @@ fn retry(entry: &Entry, notes: &mut Notes) -> Option<Out> {
     Some(Out::map(retry))
 }
 
-fn needs(entry: &Entry, name: &Entry, setting: &Setting<'_>, notes: &mut Notes) -> Option<Out> {
-    let mut needs: Vec<String> = Vec::new();
+/// Another job that a job needs.
+pub(super) struct Need<'a> {
+    pub(super) job: &'a str,
+    pub(super) span: Span,
+    optional: bool,
+}
+
+/// The jobs of this pipeline that the key `needs` names.
+pub(super) fn needed<'a>(entry: &'a Entry, notes: &mut Notes) -> Vec<Need<'a>> {
+    let mut all = Vec::new();
     for item in items(&entry.value) {
-        let (needed, span, optional) = match item.value() {
-            Value::Scalar(scalar) => (scalar.text.as_str(), item.span, false),
+        let span = item.span;
+        match item.value() {
+            Value::Scalar(scalar) => all.push(Need { job: &scalar.text, span, optional: false }),
             Value::Mapping(entries) => {
                 note_others(entries, &["job", "optional"], "this need", notes);
                 let Some(job) = get(entries, "job") else { continue };
@@ -297,14 +306,19 @@ fn needs(entry: &Entry, name: &Entry, setting: &Setting<'_>, notes: &mut Notes) 
                 }
                 let optional =
                     get(entries, "optional").and_then(|entry| flag(&entry.value)).unwrap_or_default();
-                let Some(job) = text_of(job, notes) else { continue };
-                (job, item.span, optional)
+                all.extend(text_of(job, notes).map(|job| Need { job, span, optional }));
             }
             Value::Sequence(_) => {
-                notes.wrong(item.span, "a need must be the name of a job or a mapping with `job`");
-                continue;
+                notes.wrong(span, "a need must be the name of a job or a mapping with `job`");
             }
-        };
+        }
+    }
+    all
+}
+
+fn needs(entry: &Entry, name: &Entry, setting: &Setting<'_>, notes: &mut Notes) -> Option<Out> {
+    let mut needs: Vec<String> = Vec::new();
+    for Need { job: needed, span, optional } in self::needed(entry, notes) {
         match setting.names.get(needed) {
             Some(names) if names.is_empty() => {
                 notes.note(

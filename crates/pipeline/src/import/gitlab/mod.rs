@@ -16,6 +16,8 @@ use std::collections::{HashMap, HashSet};
 
 pub(super) use files::Input;
 
+use crate::check::NeedsGraph;
+use crate::findings::Findings;
 use crate::import::conditions::Condition;
 use crate::import::document::{Document, Job, Out};
 use crate::import::node::{flag, get, items, mapping, note_others, text, texts_of};
@@ -93,6 +95,7 @@ fn write(entries: &[Entry], notes: &mut Notes) -> Document {
     }
     let stages = Stages::read(&entries, &jobs, notes);
     let (plans, names) = plan(&jobs, notes);
+    check_needs(&plans, &stages, notes);
     let restricts = |keys: &[Entry]| {
         get(keys, "inherit").and_then(|entry| entry.value.entries()).is_some_and(|inherit| {
             get(inherit, "variables").is_some_and(|entry| flag(&entry.value) != Some(true))
@@ -112,8 +115,8 @@ fn write(entries: &[Entry], notes: &mut Notes) -> Document {
         if !notes.fits() {
             break;
         }
-        let stage = stages.of(plan, notes);
-        document.jobs.extend(plan.write(&stage, &setting, notes));
+        stages.check(plan, notes);
+        document.jobs.extend(plan.write(stages.of(plan).0, &setting, notes));
     }
     document.stages = stages.names;
     if globals_at_top {
@@ -240,6 +243,22 @@ fn plan<'a>(jobs: &'a [Found], notes: &mut Notes) -> (Vec<Plan<'a>>, HashMap<Str
     (plans, names)
 }
 
+/// Says which jobs cannot need what they need: the graph has the rules that ours has.
+fn check_needs(plans: &[Plan<'_>], stages: &Stages, notes: &mut Notes) {
+    let names: HashMap<&str, usize> =
+        plans.iter().enumerate().map(|(at, plan)| (plan.entry.key.as_str(), at)).collect();
+    let mut graph = NeedsGraph::new(&names, &stages.names, false);
+    for plan in plans {
+        let needs = get(&plan.keys, "needs").map(|entry| job::needed(entry, notes)).unwrap_or_default();
+        let needs = needs.into_iter().map(|need| (need.job.to_owned(), need.span)).collect();
+        let (stage, _) = stages.of(plan);
+        graph.add(&plan.entry.key, stages.names.iter().position(|known| known == stage), needs);
+    }
+    let mut findings = Findings::default();
+    graph.check(&mut findings);
+    notes.take(findings);
+}
+
 /// The name of a job in the result: its own, unless that means something else there.
 fn called(name: &str, taken: &mut HashSet<String>, entry: &Entry, notes: &mut Notes) -> String {
     let printable: String = name.chars().filter(|c| is_showable(*c)).collect();
@@ -348,13 +367,17 @@ impl Stages {
         Self { names, renamed }
     }
 
-    /// The stage of a job: `test` when it says none.
-    fn of(&self, plan: &Plan<'_>, notes: &mut Notes) -> String {
+    /// The stage of a job, `test` when it says none, and where it says so.
+    fn of<'a>(&'a self, plan: &'a Plan<'_>) -> (&'a str, Span) {
         let (name, span) = match get(&plan.keys, "stage") {
             Some(entry) => (text(&entry.value).unwrap_or_default(), entry.value.span),
             None => ("test", plan.entry.key_span),
         };
-        let name = self.renamed.get(name).map_or(name, String::as_str);
+        (self.renamed.get(name).map_or(name, String::as_str), span)
+    }
+
+    fn check(&self, plan: &Plan<'_>, notes: &mut Notes) {
+        let (name, span) = self.of(plan);
         if !self.names.iter().any(|known| known == name) && notes.fits() {
             let known = shown(&self.names.join(", "));
             notes.push(
@@ -365,6 +388,5 @@ impl Stages {
                 .help(format!("the stages are: {known}")),
             );
         }
-        name.to_owned()
     }
 }

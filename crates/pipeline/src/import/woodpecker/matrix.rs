@@ -2,7 +2,7 @@
 
 use crate::import::Notes;
 use crate::import::node::{get, items, mapping, text, wrong_kind};
-use crate::text::shown;
+use crate::text::{is_showable, shown};
 use crate::yaml::{Entry, Node, Value};
 
 /// The most combinations.
@@ -37,12 +37,24 @@ fn included(node: &Node, notes: &mut Notes) -> Option<Variant> {
     };
     entries
         .iter()
-        .map(|entry| value(&entry.value, entry, notes).map(|value| (entry.key.clone(), value)))
+        .map(|entry| {
+            let name = can_be_named(entry, notes).then(|| entry.key.clone())?;
+            value(&entry.value, entry, notes).map(|value| (name, value))
+        })
         .collect()
 }
 
+/// Whether a combination can be called by the variable of that entry.
+fn can_be_named(entry: &Entry, notes: &mut Notes) -> bool {
+    let can = !entry.key.is_empty() && entry.key.chars().all(|c| is_showable(c) && c != '=');
+    if !can {
+        notes.wrong(entry.key_span, format!("`{}` cannot be the name of a variable", shown(&entry.key)));
+    }
+    can
+}
+
 fn value(node: &Node, entry: &Entry, notes: &mut Notes) -> Option<String> {
-    match text(node).filter(|text| text.chars().count() <= 60 && !text.chars().any(char::is_control)) {
+    match text(node).filter(|text| text.chars().count() <= 60 && text.chars().all(is_showable)) {
         Some(text) => Some(text.to_owned()),
         None => {
             wrong_kind(entry, "a short text or a list of them", notes);
@@ -53,7 +65,7 @@ fn value(node: &Node, entry: &Entry, notes: &mut Notes) -> Option<String> {
 
 fn product(entries: &[Entry], notes: &mut Notes) -> Vec<Variant> {
     let mut all = vec![Variant::new()];
-    let mut sorted: Vec<&Entry> = entries.iter().collect();
+    let mut sorted: Vec<&Entry> = entries.iter().filter(|entry| can_be_named(entry, notes)).collect();
     sorted.sort_by(|one, other| one.key.cmp(&other.key));
     for entry in sorted {
         let values: Vec<String> =

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::matrix::{self, Variant};
 use super::{step, when};
+use crate::check::graph;
 use crate::import::Notes;
 use crate::import::conditions::Condition;
 use crate::import::document::{Job, Out};
@@ -124,6 +125,7 @@ impl Workflow {
             }
             written.push((step, job));
         }
+        check_order(&steps, notes);
         let mut jobs = Vec::new();
         for (step, mut job) in written {
             if job.is_carried() {
@@ -144,6 +146,22 @@ impl Workflow {
             .map(|job| job.name.clone())
             .collect();
         (jobs, sinks)
+    }
+}
+
+/// Says which steps depend on themselves.
+fn check_order(steps: &[Container], notes: &mut Notes) {
+    let names: HashMap<&str, usize> =
+        steps.iter().enumerate().map(|(at, step)| (step.name.as_str(), at)).collect();
+    let mut edges = Vec::with_capacity(steps.len());
+    for step in steps {
+        let before = get(&step.keys, "depends_on").map(|entry| depends_on(entry, notes)).unwrap_or_default();
+        edges.push(
+            before.iter().filter_map(|(name, span)| Some((*names.get(name.as_str())?, *span))).collect(),
+        );
+    }
+    for cycle in graph::walk(&edges).cycles {
+        notes.push(graph::circle("depends_on", &cycle, &edges, |step| steps[step].name.as_str()));
     }
 }
 
@@ -173,7 +191,7 @@ impl Order<'_> {
         let Some(entry) = get(&step.keys, "depends_on") else { return Vec::new() };
         let mut needs = Vec::new();
         for (name, span) in depends_on(entry, notes) {
-            let known = self.names.get(&name).filter(|_| name != step.name);
+            let known = self.names.get(&name);
             let (whose, shown_name) = (shown(&step.name), shown(&name));
             match known {
                 Some(known) => {
