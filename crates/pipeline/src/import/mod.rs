@@ -7,6 +7,7 @@ mod conditions;
 mod document;
 mod duration;
 mod gitlab;
+mod names;
 mod node;
 mod notes;
 mod woodpecker;

@@ -91,6 +91,19 @@ fn workflows_that_depend_on_others_are_in_later_stages() {
     assert_eq!(job(&imported, "deploy/a").needs, ["build/b"]);
 }
 
+#[test]
+fn a_step_whose_name_is_a_key_or_a_template_here_is_called_otherwise() {
+    let imported = woodpecker(&steps(&[
+        "cleanup: {image: i, commands: [x]}",
+        ".hidden: {image: i, commands: [y]}",
+        "cleanup-job: {image: i, commands: [z]}",
+    ]));
+    assert_eq!(job(&imported, "cleanup-job_").script, ["x"]);
+    assert_eq!(job(&imported, "hidden-job").needs, ["cleanup-job_"]);
+    assert_eq!(job(&imported, "cleanup-job").needs, ["hidden-job"]);
+    check_noted(&imported, "`cleanup` is called `cleanup-job_` here");
+}
+
 // covers: woodpecker 94
 #[test]
 fn a_matrix_is_written_out_in_the_order_of_its_names() {

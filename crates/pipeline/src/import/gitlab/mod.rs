@@ -20,9 +20,9 @@ use crate::check::NeedsGraph;
 use crate::findings::Findings;
 use crate::import::conditions::Condition;
 use crate::import::document::{Document, Job, Out};
+use crate::import::names::JobNames;
 use crate::import::node::{flag, get, items, mapping, note_others, text, texts_of};
 use crate::import::{ImportError, Imported, Notes, finish};
-use crate::keys::PIPELINE_KEYS;
 use crate::source::Span;
 use crate::text::{is_showable, shown};
 use crate::yaml::Entry;
@@ -217,7 +217,7 @@ struct Plan<'a> {
 fn plan<'a>(jobs: &'a [Found], notes: &mut Notes) -> (Vec<Plan<'a>>, HashMap<String, Vec<String>>) {
     let mut plans = Vec::new();
     let mut names: HashMap<String, Vec<String>> = HashMap::new();
-    let mut taken: HashSet<String> = jobs.iter().map(|job| job.entry.key.clone()).collect();
+    let mut called = JobNames::new(jobs.iter().map(|job| job.entry.key.clone()));
     for Found { entry, keys } in jobs {
         let name = &entry.key;
         if let Some(trigger) = get(keys, "trigger") {
@@ -226,7 +226,7 @@ fn plan<'a>(jobs: &'a [Found], notes: &mut Notes) -> (Vec<Plan<'a>>, HashMap<Str
             names.insert(name.clone(), Vec::new());
             continue;
         }
-        let called = called(name, &mut taken, entry, notes);
+        let called = called.called(name, entry.key_span, notes);
         let parallel = matrix::read(keys, notes);
         let all = match &parallel {
             Parallel::WrittenOut(combinations) => {
@@ -257,25 +257,6 @@ fn check_needs(plans: &[Plan<'_>], stages: &Stages, notes: &mut Notes) {
     let mut findings = Findings::default();
     graph.check(&mut findings);
     notes.take(findings);
-}
-
-/// The name of a job in the result: its own, unless that means something else there.
-fn called(name: &str, taken: &mut HashSet<String>, entry: &Entry, notes: &mut Notes) -> String {
-    let printable: String = name.chars().filter(|c| is_showable(*c)).collect();
-    let is_key = PIPELINE_KEYS.iter().any(|key| key.name == name);
-    if !is_key && printable == name && !name.trim().is_empty() {
-        return name.to_owned();
-    }
-    let mut called =
-        if printable.trim().is_empty() { "job".to_owned() } else { format!("{}-job", printable.trim()) };
-    while !taken.insert(called.clone()) {
-        called.push('_');
-    }
-    notes.note(
-        entry.key_span,
-        format!("`{}` is called `{}` here, as the name means something else", shown(name), shown(&called)),
-    );
-    called
 }
 
 impl Plan<'_> {

@@ -8,6 +8,7 @@ use crate::check::graph;
 use crate::import::Notes;
 use crate::import::conditions::Condition;
 use crate::import::document::{Job, Out};
+use crate::import::names::JobNames;
 use crate::import::node::{get, items, mapping, text};
 use crate::source::{Source, Span};
 use crate::text::{is_showable, shown};
@@ -101,6 +102,7 @@ impl Workflow {
                 detached: step::is_detached(step),
             });
         }
+        let mut names = JobNames::new(steps.iter().map(|step| called(&step.name)));
         let mut written = Vec::new();
         for step in &steps {
             if !notes.fits() {
@@ -113,7 +115,8 @@ impl Workflow {
                 order.leave_out(step, notes);
                 continue;
             }
-            let mut job = step::write(&called(&step.name), step, variant, &services, notes);
+            let called = names.called(&called(&step.name), step.span, notes);
+            let mut job = step::write(&called, step, variant, &services, notes);
             job.maybe("workdir", workdir.clone().map(Out::Text));
             if !job.is_carried() {
                 job.condition(&Condition::Never, step.span, notes);
