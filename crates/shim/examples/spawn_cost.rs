@@ -1,15 +1,17 @@
-//! What the shim adds to a spawn, against a bare spawn measured in the same run.
+//! What the shim adds to a spawn, against a bare spawn measured in the same run, and the memory that it has for 100 steps.
 //!
 //! `cargo run --release -p jobwright-shim --example spawn_cost [ROUNDS]`; build the binary in release first. The bare loop
 //! spawns the same program by posix_spawn with two pipes, reads both to their end and waits, which is the least that
 //! anybody who wants output and exit status does.
 
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use jobwright_shim::{Client, Order, StartOrder, StepId};
 
+const STEPS: usize = 100;
 const PROGRAM: [&str; 3] = ["/bin/sh", "-c", "echo hello"];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -44,8 +46,43 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     );
     println!("of that until it runs       {started:>10.1?}");
     println!("the shim adds               {:>10.1?}", through.saturating_sub(bare));
+    memory(&mut shim, root.path())?;
     shim.call(Order::Shutdown { grace_ms: 0 })?;
     Ok(())
+}
+
+/// Says what memory of its own the shim has with no step and with 100 that run and have written something.
+fn memory(shim: &mut Client, root: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    let before = own_memory(shim.shim_pid())?;
+    let program = ["/bin/sh", "-c", "head -c 100000 /dev/zero; exec sleep 60"];
+    for at in 0..STEPS {
+        let dir = root.join(format!("running-{at}"));
+        fs::create_dir(&dir)?;
+        shim.start(StartOrder::new(StepId::new(format!("running-{at}")), &dir, program))?;
+    }
+    std::thread::sleep(Duration::from_secs(1));
+    let during = own_memory(shim.shim_pid())?;
+    println!(
+        "memory of its own           {before} KiB, with {STEPS} steps {during} KiB (promised: 4096 KiB)"
+    );
+    for at in 0..STEPS {
+        let step = StepId::new(format!("running-{at}"));
+        shim.call(Order::Stop { step, grace_ms: 0, forget: true })?;
+    }
+    Ok(())
+}
+
+/// The memory in KiB that a process shares with no other: what its end would give back.
+fn own_memory(pid: u32) -> Result<u64, Box<dyn std::error::Error>> {
+    let mut sum = 0;
+    for line in fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?.lines() {
+        if let Some(size) =
+            line.strip_prefix("Private_Clean:").or_else(|| line.strip_prefix("Private_Dirty:"))
+        {
+            sum += size.trim().trim_end_matches("kB").trim().parse::<u64>()?;
+        }
+    }
+    Ok(sum)
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {
