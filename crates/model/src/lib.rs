@@ -7,6 +7,7 @@ mod duration;
 mod ending;
 mod execution;
 mod execution_http;
+mod execution_request;
 mod exit;
 mod ids;
 mod job;
@@ -21,13 +22,16 @@ mod workflow;
 pub use duration::{InvalidDuration, format_duration, parse_duration};
 pub use ending::{Cause, Ending, Fault, Outcome};
 pub use execution::{
-    AllocationKey, ExecOutput, ExecutionInfo, ExecutionListItem, ExecutionRequest, ExecutionResult,
-    ExecutionStats, ExecutionStatus, Gpu, GpuVendor, LogStreamRequest, MappedPort, NetInfo, PortToBind,
-    ProvisionScript, Resources, SpecConfig, StorageVolume,
+    ExecOutput, ExecutionInfo, ExecutionListItem, ExecutionResult, ExecutionStats, ExecutionStatus,
+    LogStreamRequest, MappedPort, NetInfo,
 };
 pub use execution_http::{
     EndEvent, ErrorAnswer, ErrorText, ExecCommand, ExecutionList, ExecutorAnswer, OutputData, OutputEvent,
     Started, StatusAnswer, Waited,
+};
+pub use execution_request::{
+    AllocationKey, ExecutionRequest, Gpu, GpuVendor, PortToBind, ProvisionScript, Resources, SpecConfig,
+    StorageVolume,
 };
 pub use exit::{ExitStatus, StepExit, Usage};
 pub use ids::{ExecutionId, InvalidId, JobId, OwnerId, RunId, StepUuid, TaskUuid};

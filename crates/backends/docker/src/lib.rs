@@ -47,6 +47,7 @@ mod line_ends;
 mod logs;
 mod network;
 mod options;
+mod place;
 mod plan;
 mod ports;
 mod prepare;

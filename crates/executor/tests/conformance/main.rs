@@ -13,6 +13,10 @@ mod engines;
 mod host;
 
 mod cases;
+mod deaths;
+mod lives;
+mod output;
+mod requests;
 mod site;
 mod visits;
 

@@ -174,3 +174,8 @@ pub(crate) fn name(id: &str) -> ExecutionId {
 pub(crate) fn job() -> JobId {
     JobId::new("job-1").unwrap()
 }
+
+/// Says something on both streams and ends.
+pub(crate) fn talkative() -> Script {
+    Script::new().print("out\n").complain("err\n")
+}

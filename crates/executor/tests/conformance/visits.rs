@@ -8,7 +8,7 @@ use jobwright_executor::{Error, Executor};
 use jobwright_model::{Cause, Ending, ExecutionStatus, ExitStatus, ProvisionScript, StepExit};
 use jobwright_runtime::{Visited, Visitor};
 
-use crate::cases::dies_with_its_owner;
+use crate::deaths::dies_with_its_owner;
 use crate::site::{World, name};
 
 /// Ends at once with this code; without one never.
