@@ -1,6 +1,7 @@
 //! What Ctrl-C and its relatives do: the first asks for the end of the run and lets it clean up, the second leaves at once
 //! (DESIGN rule 9).
 
+use std::fmt::Display;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -41,11 +42,31 @@ impl OnTerm {
 /// How long the last words may take: a terminal that was stopped takes none.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
+/// What is said to whoever asks for the end.
+pub(crate) struct Words {
+    /// At the first signal, while what runs is ended.
+    pub(crate) ending: String,
+    /// At the second, which waits for nothing.
+    pub(crate) left: String,
+}
+
 /// Ends `scope` at the first SIGINT, SIGTERM or SIGHUP, and the program at the second. Watches for as long as the program lives.
 ///
 /// # Errors
 /// When the operating system does not let us listen.
 pub(crate) fn watch(scope: &Scope) -> Result<(), Failure> {
+    let words = Words {
+        ending: "ending the run and cleaning up; once more leaves at once".to_owned(),
+        left: "left at once; `jobwright clean` removes what is left".to_owned(),
+    };
+    watch_for(scope, words)
+}
+
+/// As [`watch`], for something else than a run.
+///
+/// # Errors
+/// As [`watch`].
+pub(crate) fn watch_for(scope: &Scope, words: Words) -> Result<(), Failure> {
     let mut interrupt = listen(SignalKind::interrupt())?;
     let mut terminate = listen(SignalKind::terminate())?;
     let mut hang_up = listen(SignalKind::hangup())?;
@@ -64,9 +85,9 @@ pub(crate) fn watch(scope: &Scope) -> Result<(), Failure> {
             }
         };
         scope.cancel(next().await);
-        say("ending the run and cleaning up; once more leaves at once");
+        say(words.ending);
         let cause = next().await;
-        let said = say("left at once; `jobwright clean` removes what is left");
+        let said = say(words.left);
         // Whether it could be said or not, the user wants to leave.
         let _ = tokio::time::timeout(LAST_WORDS, said).await;
         terminal::restore();
@@ -126,6 +147,6 @@ async fn leave() {
 }
 
 /// Says it from a thread of its own: writing to a terminal that was stopped takes for ever, and the next signal must be heard.
-fn say(text: &'static str) -> tokio::task::JoinHandle<()> {
+fn say(text: impl Display + Send + 'static) -> tokio::task::JoinHandle<()> {
     tokio::task::spawn_blocking(move || aside::say(text))
 }

@@ -47,6 +47,11 @@ fn before_script_stands_before_the_script_and_lists_in_lists_are_flat() {
 }
 
 #[test]
+fn a_script_of_blanks_passes() {
+    assert_eq!(job(&gitlab("a:\n  image: i\n  script:\n    - |\n      \n"), "a").script, [":"]);
+}
+
+#[test]
 fn default_gives_what_a_job_does_not_say_and_inherit_keeps_it_out() {
     let file = "default: {image: d, timeout: 1h, before_script: [b]}\na: {script: [x]}\nb: {script: [x], inherit: {default: false}, image: own}\n\
                 c: {script: [x], inherit: {default: [image]}}\n";

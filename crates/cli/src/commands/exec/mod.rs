@@ -54,15 +54,16 @@ async fn execute(args: ExecArgs, state: &StateDir, scope: &Scope) -> Result<Ran,
     let backend = choose(&registry, args.backend.as_deref(), args.image.is_some()).await?;
     let request = request::of(&args, &*backend)?;
     let executor = Executions::open(state.clone(), [backend], ExecutorOptions::default())?;
-    signals::watch(scope)?;
     let running = Running { executor, id: request.execution_id.clone(), scope: scope.clone() };
+    signals::watch_for(scope, running.words())?;
     let logs = LogStreamRequest {
         job_id: request.job_id.clone(),
         execution_id: running.id.clone(),
         tail: false,
         follow: true,
     };
-    running.begin(request, shell.clone()).await?;
+    let begun = running.begin(request, shell.clone()).await;
+    begun.map_err(|error| request::refused(error, &args))?;
     if args.print_id {
         aside::say(&running.id);
     }
@@ -95,7 +96,8 @@ async fn choose(
             BackendRegistry::new(fitting.cloned().collect()).find(None).await
         }
     };
-    found.map_err(|error| Failure::new(Exit::Unavailable, error))
+    let needs = if images && wanted.is_none() { "--image needs a container engine, and " } else { "" };
+    found.map_err(|error| Failure::new(Exit::Unavailable, format!("{needs}{error}")))
 }
 
 /// An execution that this process has begun.
@@ -106,16 +108,19 @@ struct Running {
 }
 
 impl Running {
-    async fn begin(
-        &self,
-        request: ExecutionRequest,
-        visitor: Option<Arc<dyn Visitor>>,
-    ) -> Result<(), Failure> {
-        let begun = match visitor {
+    async fn begin(&self, request: ExecutionRequest, visitor: Option<Arc<dyn Visitor>>) -> Result<(), Error> {
+        match visitor {
             Some(visitor) => self.executor.visit(request, visitor).await,
             None => self.executor.start(request).await,
-        };
-        begun.map_err(Failure::from)
+        }
+    }
+
+    /// What is said to somebody who ends it.
+    fn words(&self) -> signals::Words {
+        signals::Words {
+            ending: format!("ending execution {}; once more leaves at once", self.id),
+            left: format!("left at once; `jobwright executions rm --force {}` ends and removes it", self.id),
+        }
     }
 
     /// Passes its output on to its end, which is earlier when somebody asks for that or nobody reads.

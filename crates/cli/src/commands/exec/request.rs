@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::{Component, Path, PathBuf};
 
 use jobwright_backend::Backend;
+use jobwright_executor::Error;
 use jobwright_model::{
     ExecutionId, ExecutionRequest, PortToBind, Resources, SpecConfig, StorageVolume, TaskUuid,
 };
@@ -28,6 +29,40 @@ pub(super) fn of(args: &ExecArgs, backend: &dyn Backend) -> Result<ExecutionRequ
     request.results_dir = args.results.as_deref().map(absolute).transpose()?;
     request.timeout = args.timeout;
     Ok(request)
+}
+
+/// Why a request of [`of`] was refused, in the words of the flags that it was made of.
+pub(super) fn refused(error: Error, args: &ExecArgs) -> Failure {
+    match &error {
+        Error::Invalid { field, reason } => match flag(field, args) {
+            Some(flag) => Failure::new(Exit::Ourselves, format!("{flag}: {reason}")),
+            None => error.into(),
+        },
+        _ => error.into(),
+    }
+}
+
+/// The flag that a field of the request came from.
+fn flag(field: &str, args: &ExecArgs) -> Option<String> {
+    let (first, rest) = field.split_once(['.', '[']).unwrap_or((field, ""));
+    let place = || rest.split(']').next().and_then(|place| place.parse::<usize>().ok());
+    let one_of = |flag: &str, all: &[String]| Some(format!("{flag} {:?}", all.get(place()?)?));
+    let named = |flag: &str| Some(format!("{flag} {rest}").trim_end().to_owned());
+    match (first, rest) {
+        ("inputs", _) => one_of("--volume", &args.volumes),
+        ("ports_to_bind", _) => one_of("--port", &args.ports),
+        ("environment", _) => named("--env"),
+        ("secrets", _) => named("--secret"),
+        ("results_dir", _) => Some("--results".to_owned()),
+        ("timeout", _) => Some("--timeout".to_owned()),
+        ("resources", "cpu_cores") => Some("--cpus".to_owned()),
+        ("resources", "ram_bytes") => Some("--memory".to_owned()),
+        ("engine_spec", "params.image") => Some("--image".to_owned()),
+        ("engine_spec", "params.entrypoint") => Some("--entrypoint".to_owned()),
+        ("engine_spec", "params.working_directory") => Some("--workdir".to_owned()),
+        ("engine_spec", "params.user") => Some("--user".to_owned()),
+        _ => None,
+    }
 }
 
 fn new_id() -> Result<ExecutionId, Failure> {

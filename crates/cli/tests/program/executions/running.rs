@@ -61,7 +61,10 @@ fn what_goes_wrong_on_our_side_is_one_clear_error_and_125() {
     for (args, expected) in [
         (&["-b", "teleport", "--", "true"][..], "there is no backend \"teleport\""),
         (&["--"], "there is no command; write it behind `--`"),
-        (&["--image", IMAGE, "--", "true"], "docker: not available"),
+        (
+            &["--image", IMAGE, "--", "true"],
+            "--image needs a container engine, and no backend is available; docker: not available",
+        ),
         (
             &["-b", "process", "--image", IMAGE, "--", "true"],
             "the process backend runs programs of this host",
@@ -75,6 +78,9 @@ fn what_goes_wrong_on_our_side_is_one_clear_error_and_125() {
         (&["-v", "./missing:/x", "--", "true"], "missing is not there"),
         (&["-v", &data, "--", "true"], "does not support volumes in another place"),
         (&["-v", &read_only, "--", "true"], "does not support read-only volumes"),
+        (&["-v", "./missing:/x", "--", "true"], "--volume \"./missing:/x\": "),
+        (&["--memory", "5", "--", "true"], "--memory: 5 bytes are too few"),
+        (&["-e", "A=1", "--secret", "A=22222222", "--", "true"], "--secret A: a variable of that name"),
         (&["-p", "80", "--", "true"], "it is HOST:PORT"),
         (&["-p", "80:80", "--", "true"], "does not support ports"),
         (&["-u", "nobody", "--", "true"], "the process engine knows no such parameter"),
@@ -131,13 +137,25 @@ fn a_signal_ends_the_program_in_good_order_and_nothing_is_left() {
 }
 
 #[test]
-fn a_second_signal_leaves_at_once_and_clean_ends_what_is_left() {
+fn a_second_signal_leaves_at_once_and_what_is_left_is_ended_by_what_it_says() {
     let bench = HOST.bench();
-    let running = HOST.start(&bench, &[], "trap '' TERM; while :; do sleep 0.05; done");
-    running.signal(Signal::INT);
-    assert!(wait_for(|| running.stderr_now().contains("once more leaves at once")));
-    running.signal(Signal::INT);
-    running.end().expect(130);
+    let leave = || {
+        let endless = "trap '' TERM; while :; do sleep 0.05; done";
+        let running = HOST.start(&bench, &["--id", "one", "--timeout", "5m"], endless);
+        running.signal(Signal::INT);
+        assert!(wait_for(|| running.stderr_now().contains("ending execution one; once more leaves at once")));
+        running.signal(Signal::INT);
+        let ended = running.end().expect(130);
+        assert!(
+            ended.stderr.contains("`jobwright executions rm --force one` ends and removes it"),
+            "{}",
+            ended.stderr
+        );
+    };
+    leave();
+    executions(&bench, &["rm", "--force", "one"]).expect(0);
+    assert!(listed(&bench).is_empty() && bench.leftovers().is_empty());
+    leave();
     assert!(bench.run(&["clean"]).expect(0).stdout.contains("1 leftover(s) removed"));
     assert_eq!(bench.leftovers(), [""; 0]);
 }

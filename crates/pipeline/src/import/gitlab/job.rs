@@ -181,7 +181,12 @@ fn script(job: &mut Job, name: &Entry, keys: &[Entry], variables: &Written, note
     let texts = |commands: &[(String, Span)]| {
         commands.iter().map(|(command, _)| Out::text(command)).collect::<Vec<_>>()
     };
-    job.set("script", Out::List([texts(&before), texts(&script)].concat()));
+    let mut all = [texts(&before), texts(&script)].concat();
+    if all.is_empty() {
+        // Commands that are nothing but blanks pass.
+        all.push(Out::text(":"));
+    }
+    job.set("script", Out::List(all));
     if !after.is_empty() {
         job.set("after_script", Out::List(texts(&after)));
     }
