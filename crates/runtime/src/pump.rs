@@ -8,6 +8,7 @@ use futures_util::StreamExt;
 use jobwright_backend::{Backend, Error, LogStream};
 use jobwright_model::{Step, TaskUuid};
 use jobwright_redact::Masker;
+use tokio::task::coop::consume_budget;
 use tokio_util::sync::CancellationToken;
 
 use crate::activity::{Activity, Doing};
@@ -59,6 +60,8 @@ impl Pump {
                 Some(Some(Ok(chunk))) => {
                     outage.ended();
                     lanes.mask(chunk).into_iter().for_each(|chunk| self.show(chunk));
+                    // A step that writes faster than it is read is always ready: others have to have their turns.
+                    consume_budget().await;
                     continue;
                 }
                 Some(Some(Err(error))) => error,
@@ -110,5 +113,58 @@ impl Pump {
         if let Err(error) = self.observer.log(&self.step, chunk) {
             tracing::warn!(step = %self.step.uuid, %error, "a piece of output was not recorded");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use futures_util::stream;
+    use jobwright_backend::dummy::Dummy;
+    use jobwright_backend::{LogChunk, LogPosition, StreamKind};
+    use jobwright_model::StepUuid;
+
+    use super::*;
+    use crate::Trace;
+    use crate::observer::ObserverError;
+
+    struct Nobody;
+
+    impl Observer for Nobody {
+        fn trace(&self, _step: &Step, _trace: &Trace) -> Result<(), ObserverError> {
+            Ok(())
+        }
+        fn log(&self, _step: &Step, _chunk: MaskedChunk) -> Result<(), ObserverError> {
+            Ok(())
+        }
+        fn notice(&self, _step: Option<&Step>, _text: &str) {}
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_log_that_never_waits_lets_others_have_their_turns() {
+        let cut = CancellationToken::new();
+        let pump = Pump {
+            backend: Arc::new(Dummy::default()),
+            observer: Arc::new(Nobody),
+            masker: Masker::builder().build().masker,
+            step: Arc::new(Step::new("step", StepUuid::random())),
+            task: TaskUuid::random(),
+            activity: Arc::new(Activity::new()),
+            resume: ResumePoint::default(),
+            withheld: false,
+            patience: Duration::from_secs(1),
+            cut: cut.clone(),
+        };
+        let line = LogChunk {
+            stream: StreamKind::Stdout,
+            bytes: Bytes::from_static(b"y\n"),
+            next: LogPosition::new(2),
+        };
+        let endless = stream::repeat_with(move || Ok(line.clone()));
+        let pumping = tokio::spawn(pump.run(Box::pin(endless)));
+        // Were this thread the pump's for ever, nobody would come to end it.
+        tokio::task::yield_now().await;
+        cut.cancel();
+        pumping.await.unwrap();
     }
 }
