@@ -8,6 +8,7 @@ mod folder;
 mod look;
 mod steps;
 mod visit;
+mod watch;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,10 +29,12 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::error::{Error, Result};
 use crate::live::Live;
 use crate::port::{DEFAULT_WAIT, Executor, OutputStream};
+use crate::reader::Begin;
 use crate::store::Store;
 
 pub use folder::ExecutionFolder;
 pub use visit::Sink;
+use watch::Watch;
 
 /// How often is looked at what another process owns.
 const LOOK: Duration = Duration::from_millis(50);
@@ -72,10 +75,19 @@ pub(crate) struct Shared {
 enum Place {
     /// This process owns it.
     Here(Arc<Live>),
-    /// It has ended.
+    /// It has ended; what it wrote is not in this result.
     Over(RunId, Box<ExecutionResult>),
     /// Another process owns it, or nobody does.
     Elsewhere(RunId),
+}
+
+impl Place {
+    fn run(&self) -> &RunId {
+        match self {
+            Self::Here(live) => &live.run,
+            Self::Over(run, _) | Self::Elsewhere(run) => run,
+        }
+    }
 }
 
 impl Executions {
@@ -112,6 +124,28 @@ impl Shared {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The execution of that id, when this process owns it.
+    fn live_of(&self, id: &ExecutionId) -> Option<Arc<Live>> {
+        self.live().get(id).cloned()
+    }
+
+    /// This process has nothing more to do with it. Another one under its id stays.
+    fn let_go(&self, id: &ExecutionId, run: &RunId) {
+        let mut all = self.live();
+        if all.get(id).is_some_and(|live| live.run == *run) {
+            all.remove(id);
+        }
+    }
+
+    fn backend_named(&self, wanted: &str) -> Result<Arc<dyn Backend>> {
+        let found = self.backends.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted.trim()));
+        let unknown = || Error::UnknownEngine {
+            wanted: wanted.to_owned(),
+            known: self.backends.keys().cloned().collect(),
+        };
+        found.map(|(_, backend)| Arc::clone(backend)).ok_or_else(unknown)
+    }
+
     /// Loads the backend, the first time; which engine it reached.
     async fn engine_of(&self, backend: &dyn Backend) -> Result<Option<String>> {
         let load = async || Ok::<_, Error>(backend.load().await?.engine_id);
@@ -122,25 +156,36 @@ impl Shared {
     }
 
     fn place(&self, id: &ExecutionId) -> Result<Place> {
-        let here = self.live().get(id).cloned();
-        if let Some(live) = here {
+        if let Some(live) = self.live_of(id) {
             return Ok(match live.result() {
                 Some(result) => Place::Over(live.run.clone(), Box::new((*result).clone())),
                 None => Place::Here(live),
             });
         }
         let run = self.store.run_of(id)?;
-        Ok(match self.store.result(&run)? {
+        let result = self.store.result(&run);
+        Ok(match self.still(id, &run, result)? {
             Some(result) => Place::Over(run, Box::new(result)),
             None => Place::Elsewhere(run),
         })
+    }
+
+    /// What was read in the folder of `run`, while that was the execution's: what cannot be read in one that was removed meanwhile was not found.
+    fn still<T>(&self, id: &ExecutionId, run: &RunId, read: Result<T>) -> Result<T> {
+        match read {
+            Err(Error::Store { .. }) if !matches!(self.store.run_of(id), Ok(now) if now == *run) => {
+                Err(Error::NotFound(id.clone()))
+            }
+            read => read,
+        }
     }
 
     /// The same, for who wants to wait for it or to change it: what nobody owns is taken over.
     async fn place_or_adopt(self: &Arc<Self>, id: &ExecutionId) -> Result<Place> {
         match self.place(id)? {
             Place::Elsewhere(run) if !self.is_owned(&run)? => {
-                self.adopt_one(id, &run).await?;
+                let adopted = self.adopt_one(id, &run).await;
+                self.still(id, &run, adopted)?;
                 self.place(id)
             }
             place => Ok(place),
@@ -154,31 +199,63 @@ impl Shared {
         })
     }
 
-    /// The end of one that has not ended, whoever owns it; when its owner dies meanwhile, it is taken over.
-    async fn conclusion(self: &Arc<Self>, id: &ExecutionId) -> Result<ExecutionResult> {
+    /// The end of the execution in the folder of `run`, whoever owns it; when its owner dies meanwhile, it is taken over.
+    async fn conclusion(self: &Arc<Self>, id: &ExecutionId, run: &RunId) -> Result<ExecutionResult> {
+        let mut watch = None;
         loop {
-            match self.place_or_adopt(id).await? {
-                Place::Here(live) => return Ok((*live.concluded().await).clone()),
-                Place::Over(_, result) => return Ok(*result),
-                Place::Elsewhere(_) => sleep(LOOK).await,
+            match self.place_or_adopt(id).await {
+                Ok(place) if place.run() != run => break,
+                Ok(Place::Here(live)) => return Ok((*live.concluded().await).clone()),
+                Ok(Place::Over(run, result)) => return Ok(self.store.with_texts(&run, *result)),
+                Ok(Place::Elsewhere(run)) => {
+                    watch = watch.or_else(|| Watch::begin(&self.store, &run));
+                    sleep(LOOK).await;
+                }
+                Err(Error::NotFound(_)) => break,
+                Err(error) => return Err(error),
             }
         }
+        // Whoever had it removed it as soon as it had ended.
+        let ended = watch.and_then(|watch| watch.result(id));
+        ended.ok_or_else(|| Error::NotFound(id.clone()))
     }
 
-    async fn cancel(self: &Arc<Self>, id: &ExecutionId) -> Result<()> {
-        match self.place_or_adopt(id).await? {
-            Place::Over(_, result) => return Err(Error::AlreadyConcluded { id: id.clone(), result }),
+    async fn cancel(self: &Arc<Self>, id: &ExecutionId) -> Result<RunId> {
+        let place = self.place_or_adopt(id).await?;
+        let run = place.run().clone();
+        match place {
+            Place::Over(..) => return Err(self.concluded(id, place)),
             Place::Here(live) => live.scope.cancel(Cause::ByUser),
             Place::Elsewhere(_) => {
-                self.store.ask_to_cancel(id).map_err(Error::store(format!("asking for the end of {id}")))?;
+                let asked = self.store.ask_to_cancel(&run);
+                asked.map_err(Error::store(format!("asking for the end of {id}")))?;
             }
         }
-        self.conclusion(id).await.map(drop)
+        self.conclusion(id, &run).await?;
+        Ok(run)
+    }
+
+    /// That it has ended, with what came of it.
+    fn concluded(&self, id: &ExecutionId, place: Place) -> Error {
+        match place {
+            Place::Over(run, result) => {
+                let result = Box::new(self.store.with_texts(&run, *result));
+                Error::AlreadyConcluded { id: id.clone(), result }
+            }
+            _ => Error::NotFound(id.clone()),
+        }
     }
 
     async fn remove(self: &Arc<Self>, id: &ExecutionId, within: Duration) -> Result<()> {
+        let run = self.store.run_of(id);
+        if self.is_damaged(run.as_ref())? {
+            return self.forget_damaged(id, run);
+        }
+        let run = run?;
         match timeout(within, self.cancel(id)).await {
-            Ok(Ok(()) | Err(Error::AlreadyConcluded { .. })) => {}
+            Ok(Ok(ended)) if ended == run => {}
+            Ok(Ok(_)) => return Err(Error::NotFound(id.clone())),
+            Ok(Err(Error::AlreadyConcluded { .. })) => {}
             Ok(Err(error)) => return Err(error),
             Err(_) => {
                 let (status, now) = (ExecutionStatus::Failed, self.status(id)?);
@@ -190,17 +267,34 @@ impl Shared {
                 });
             }
         }
-        let run = self.store.run_of(id)?;
-        self.store.forget(id, &run)?;
-        self.live().remove(id);
-        Ok(())
+        self.let_go(id, &run);
+        self.store.forget(id, &run)
+    }
+
+    /// Whether nobody can read any more what runs there, and nobody owns it.
+    fn is_damaged(&self, run: Result<&RunId, &Error>) -> Result<bool> {
+        match run {
+            Ok(run) => {
+                Ok(!self.is_owned(run)? && (self.store.kept(run).is_err() || self.records(run).is_err()))
+            }
+            Err(error) => Ok(!matches!(error, Error::NotFound(_))),
+        }
+    }
+
+    /// Gives the id of one back that cannot be read. What it may have started is found by its labels.
+    fn forget_damaged(&self, id: &ExecutionId, run: Result<RunId>) -> Result<()> {
+        tracing::warn!(%id, "what the execution was cannot be read: it is forgotten; `jobwright clean --strays` ends what it may have left");
+        match run {
+            Ok(run) => self.store.forget(id, &run),
+            Err(_) => self.store.free(id),
+        }
     }
 
     fn status(&self, id: &ExecutionId) -> Result<ExecutionStatus> {
         Ok(match self.place(id)? {
             Place::Here(live) => live.status(self.store.is_paused(&live.run)),
             Place::Over(_, result) => result.status(),
-            Place::Elsewhere(run) => self.status_by_journal(&run)?,
+            Place::Elsewhere(run) => self.still(id, &run, self.status_by_journal(&run))?,
         })
     }
 }
@@ -222,13 +316,13 @@ impl Executor for Executions {
 
     async fn wait(&self, id: &ExecutionId) -> Result<ExecutionResult> {
         match self.shared.place(id)? {
-            Place::Over(_, result) => Err(Error::AlreadyConcluded { id: id.clone(), result }),
-            _ => self.shared.conclusion(id).await,
+            place @ Place::Over(..) => Err(self.shared.concluded(id, place)),
+            place => self.shared.conclusion(id, place.run()).await,
         }
     }
 
     async fn cancel(&self, id: &ExecutionId) -> Result<()> {
-        self.shared.cancel(id).await
+        self.shared.cancel(id).await.map(drop)
     }
 
     async fn pause(&self, id: &ExecutionId) -> Result<()> {
@@ -248,11 +342,27 @@ impl Executor for Executions {
     }
 
     async fn get_log_stream(&self, request: LogStreamRequest) -> Result<OutputStream> {
-        self.shared.logs(request).await
+        let begin = if request.tail { Begin::Now } else { Begin::At(0) };
+        self.shared.logs(request, begin).await
+    }
+
+    async fn get_log_stream_from(&self, request: LogStreamRequest, from: u64) -> Result<OutputStream> {
+        if request.tail {
+            return Err(Error::invalid("tail", "what comes from now on does not begin at a byte"));
+        }
+        self.shared.logs(request, Begin::At(from)).await
+    }
+
+    async fn get_log_length(&self, request: LogStreamRequest) -> Result<u64> {
+        self.shared.log_length(&request).await
     }
 
     async fn list(&self) -> Result<Vec<ExecutionListItem>> {
-        self.shared.list()
+        let shared = Arc::clone(&self.shared);
+        // So many small files are read that others would wait.
+        let listed = tokio::task::spawn_blocking(move || shared.list()).await;
+        listed
+            .unwrap_or_else(|error| Err(Error::store("listing the executions")(std::io::Error::other(error))))
     }
 
     async fn get_status(&self, id: &ExecutionId) -> Result<ExecutionStatus> {

@@ -4,6 +4,7 @@
 //! An execution is one job of one phase of one step, and goes through `runtime` as every other: so its recovery, masking, cancellation and
 //! ending are those of all jobs (DESIGN section 2). Not here: HTTP (`server`), and what a person sees (`cli`).
 
+mod copies;
 mod error;
 mod executions;
 mod live;

@@ -1,15 +1,17 @@
 //! An execution that this process owns: what the runtime tells of it, how it stands, and what came of it.
 
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use jobwright_backend::Backend;
-use jobwright_model::{Cause, Ending, ExecutionResult, ExecutionStatus, Outcome, RunId, Step};
+use jobwright_model::{Cause, Ending, ExecutionId, ExecutionResult, ExecutionStatus, Outcome, RunId, Step};
 use jobwright_runtime::{MaskedChunk, Observer, ObserverError, Scope, ToldBefore, Trace};
 use tokio::sync::watch;
 
 use crate::output::Output;
-use crate::reader::Ends;
+use crate::reader::{Ends, Written};
 use crate::store::Kept;
 
 /// Of each stream so much is in a result: the log has all.
@@ -68,33 +70,45 @@ impl Live {
     }
 
     /// The result that its ending makes, with what it wrote.
-    pub(crate) fn result_of(
-        &self,
-        folder: &std::path::Path,
-        ending: Ending,
-        error: Option<String>,
-    ) -> ExecutionResult {
-        let ends = Ends::read(folder, RESULT_BYTES).unwrap_or_else(|error| {
-            tracing::warn!(id = %self.kept.execution_id, %error, "an execution's output cannot be read for its result");
-            Ends::default()
-        });
-        let Ends { texts: [stdout, stderr], left_out } = ends;
-        let mut error_msg = if ending.succeeded() { String::new() } else { told(&ending) };
-        if let Some(error) = error.filter(|error| !error_msg.contains(error)) {
-            error_msg =
-                [error_msg, error].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(": ");
-        }
-        let missing = self.output.missing();
-        if missing > 0 {
-            error_msg.push_str(&format!(" ({missing} bytes of its output are not in the log)"));
-        }
-        let exit_code = match ending.succeeded() {
-            true => 0,
-            false => ending.exit_code.or(ending.signal.map(|signal| 128 + signal)).unwrap_or(-1),
-        };
-        let killed = ending.cause == Cause::Signal;
-        ExecutionResult { stdout, stderr, left_out, exit_code, error_msg, killed, ending }
+    pub(crate) fn result_of(&self, folder: &Path, ending: Ending, error: Option<String>) -> ExecutionResult {
+        let (missing, lengths) = (self.output.missing(), self.output.lengths());
+        let written = Written::open(folder);
+        let ends = written.and_then(|written| Ends::read(&written, RESULT_BYTES, Some(lengths)));
+        ExecutionResult { missing, ..concluded(&self.kept.execution_id, ends, ending, error) }
     }
+}
+
+/// The result of an execution that was watched while another process had it, and is gone now.
+pub(crate) fn result_of_gone(
+    id: &ExecutionId,
+    written: &Written,
+    ending: Ending,
+    error: Option<String>,
+) -> ExecutionResult {
+    concluded(id, Ends::read(written, RESULT_BYTES, None), ending, error)
+}
+
+fn concluded(
+    id: &ExecutionId,
+    ends: io::Result<Ends>,
+    ending: Ending,
+    error: Option<String>,
+) -> ExecutionResult {
+    let Ends { texts: [stdout, stderr], left_out } = ends.unwrap_or_else(|error| {
+        tracing::warn!(%id, %error, "an execution's output cannot be read for its result");
+        Ends::default()
+    });
+    let mut error_msg = if ending.succeeded() { String::new() } else { told(&ending) };
+    if let Some(error) = error.filter(|error| !error_msg.contains(error)) {
+        error_msg =
+            [error_msg, error].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(": ");
+    }
+    let exit_code = match ending.succeeded() {
+        true => 0,
+        false => ending.exit_code.or(ending.signal.map(|signal| 128 + signal)).unwrap_or(-1),
+    };
+    let killed = ending.cause == Cause::Signal;
+    ExecutionResult { stdout, stderr, left_out, missing: 0, exit_code, error_msg, killed, ending }
 }
 
 /// Why it did not succeed.
@@ -139,6 +153,6 @@ impl Observer for Live {
     }
 
     fn notice(&self, _step: Option<&Step>, text: &str) {
-        tracing::info!(id = %self.kept.execution_id, "{text}");
+        tracing::warn!(id = %self.kept.execution_id, "{text}");
     }
 }

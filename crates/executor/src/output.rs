@@ -1,6 +1,6 @@
 //! What an execution writes, on disk: `output`, every byte of both streams in the order in which it came, and `output.index`, which says of
 //! each piece where it is from and where the backend's log goes on after it. So any range of it is read without what lies before, and whoever
-//! takes the execution over goes on at the byte where it stopped. Not for who reads it (`reader`).
+//! takes the execution over goes on at the byte where it stopped. Not for who reads it (`reader`), nor for where else it goes (`copies`).
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -10,15 +10,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jobwright_backend::{LogPosition, StreamKind};
 use jobwright_runtime::{ResumePoint, ToldBefore};
-use rustix::fs::OFlags;
-use rustix::io::Errno;
 use tokio::sync::watch;
+
+use crate::copies::Copies;
 
 pub(crate) const DATA: &str = "output";
 pub(crate) const INDEX: &str = "output.index";
-/// The copies in a results directory (nunet.md 8, item 50).
-pub(crate) const COPIES: [&str; 2] = ["stdout.log", "stderr.log"];
-
 /// The length of a record of the index.
 pub(crate) const RECORD: usize = 40;
 
@@ -88,21 +85,24 @@ struct Files {
     /// How many bytes of each stream are in it.
     ends: [u64; 2],
     last: Option<ResumePoint>,
-    copies: [Option<File>; 2],
+    copies: Copies,
+    /// For the bytes and their index.
     quota: u64,
-    /// Bytes that were left out since the last that were written.
+    /// The quota is used up, and that was told.
+    is_full: bool,
+    /// Bytes that the disk did not take since the last that it took.
     left_out: u64,
     /// All that were ever left out.
     missing: u64,
 }
 
 impl Output {
-    /// Opens, or makes, the files in `folder`; what a torn end has is cut. Copies go into `results`. What goes beyond `quota` bytes is left
-    /// out, visibly.
+    /// Opens, or makes, the files in `folder`; what a torn end has is cut. What goes beyond `quota` bytes, with its index, is left out, which
+    /// is told in its place.
     ///
     /// # Errors
-    /// What the operating system says; a results directory, or a log in it, that is a link.
-    pub(crate) fn open(folder: &Path, results: Option<&Path>, quota: u64) -> io::Result<Self> {
+    /// What the operating system says.
+    pub(crate) fn open(folder: &Path, quota: u64) -> io::Result<Self> {
         let open = |name: &str| {
             OpenOptions::new()
                 .read(true)
@@ -120,17 +120,28 @@ impl Output {
             end: 0,
             ends: [0; 2],
             last: None,
-            copies: [None, None],
+            copies: Copies::none(),
             quota,
+            is_full: false,
             left_out: 0,
             missing: 0,
         };
         files.recover()?;
-        if let Some(results) = results {
-            files.copies = copies(results, files.ends)?.map(Some);
-        }
+        files.is_full = files.room() == 0;
         let end = watch::Sender::new(files.end);
         Ok(Self { files: Mutex::new(files), end })
+    }
+
+    /// From now on what is added goes there too.
+    pub(crate) fn copy_to(&self, copies: impl FnOnce([u64; 2]) -> io::Result<Copies>) -> io::Result<()> {
+        let mut files = self.files();
+        files.copies = copies(files.ends)?;
+        Ok(())
+    }
+
+    /// Nothing more is added: the copies are given free for others.
+    pub(crate) fn close(&self) {
+        self.files().copies = Copies::none();
     }
 
     /// Adds a piece. What the disk does not take is left out: it is counted, and told in its place when there is room again.
@@ -150,6 +161,11 @@ impl Output {
     /// How many bytes were left out.
     pub(crate) fn missing(&self) -> u64 {
         self.files().missing
+    }
+
+    /// How many bytes of each stream there are.
+    pub(crate) fn lengths(&self) -> [u64; 2] {
+        self.files().ends
     }
 
     /// Tells how many bytes there are, each time there are more.
@@ -195,24 +211,39 @@ impl Files {
     }
 
     fn add(&mut self, stream: StreamKind, bytes: &[u8], resume: ResumePoint) {
-        let room = self.quota.saturating_sub(self.end);
-        let kept = &bytes[..bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX))];
-        let written = self.tell_gap().and_then(|()| self.write(stream, kept, resume));
-        let lost = match written {
-            Ok(()) => bytes.len() - kept.len(),
-            Err(error) => {
-                if self.left_out == 0 {
-                    tracing::error!(%error, "an execution's output cannot be written; it is left out until it can");
-                }
-                bytes.len()
-            }
+        let kept = match self.is_full {
+            true => &[],
+            false => &bytes[..bytes.len().min(usize::try_from(self.room()).unwrap_or(usize::MAX))],
         };
-        self.left_out += lost as u64;
-        self.missing += lost as u64;
+        if let Err(error) = self.tell_gap().and_then(|()| self.write(stream, kept, resume)) {
+            if self.left_out == 0 {
+                tracing::error!(%error, "an execution's output cannot be written; it is left out until it can");
+            }
+            self.left_out += bytes.len() as u64;
+            self.missing += bytes.len() as u64;
+            return;
+        }
+        let beyond = bytes.len() - kept.len();
+        self.missing += beyond as u64;
+        if beyond > 0 && !self.is_full {
+            self.is_full = true;
+            let text = format!(
+                "\n[jobwright: here the {} bytes end that are kept of an execution's output; the rest is left out]\n",
+                self.quota
+            );
+            if let Err(error) = self.write(StreamKind::Stderr, text.as_bytes(), resume) {
+                tracing::error!(%error, "that an execution's output ends here cannot be written");
+            }
+        }
+    }
+
+    /// How many bytes another piece may have.
+    fn room(&self) -> u64 {
+        self.quota.saturating_sub(self.end + (self.records + 1) * RECORD as u64)
     }
 
     fn tell_gap(&mut self) -> io::Result<()> {
-        if self.left_out == 0 || self.end >= self.quota {
+        if self.left_out == 0 || self.is_full {
             return Ok(());
         }
         let text = format!(
@@ -232,48 +263,11 @@ impl Files {
             let piece = Piece { stream, offset: self.end, length, resume };
             self.data.write_all_at(part, self.end)?;
             self.index.write_all_at(&piece.to_bytes(), self.records * RECORD as u64)?;
-            let copied = self.copies[lane(stream)]
-                .as_ref()
-                .map(|copy| copy.write_all_at(part, self.ends[lane(stream)]));
-            if let Some(Err(error)) = copied {
-                // The log itself is whole, and goes on without the copy.
-                tracing::warn!(%error, "a log in a results directory cannot be written, and ends here");
-                self.copies[lane(stream)] = None;
-            }
+            self.copies.write(stream, part, self.ends[lane(stream)]);
             self.take(&piece);
         }
         Ok(())
     }
-}
-
-/// The files in a results directory, cut to what is told; links are not followed.
-fn copies(results: &Path, ends: [u64; 2]) -> io::Result<[File; 2]> {
-    match std::fs::create_dir(results) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-        _ => {}
-    }
-    if !std::fs::symlink_metadata(results)?.is_dir() {
-        return Err(io::Error::new(io::ErrorKind::NotADirectory, "the results directory is not a directory"));
-    }
-    // A pipe that nobody reads must not be waited for.
-    let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or_default();
-    let open = |place: usize| {
-        let path = results.join(COPIES[place]);
-        let refused = |why: &str| io::Error::other(format!("{} {why}", path.display()));
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(false).mode(0o644).custom_flags(flags);
-        let file = options.open(&path).map_err(|error| match error.raw_os_error() {
-            Some(code) if code == Errno::LOOP.raw_os_error() => refused("is a link, which is not followed"),
-            Some(code) if code == Errno::NXIO.raw_os_error() => refused("is not a file"),
-            _ => error,
-        })?;
-        if !file.metadata()?.is_file() {
-            return Err(refused("is not a file"));
-        }
-        file.set_len(ends[place])?;
-        Ok::<_, io::Error>(file)
-    };
-    Ok([open(0)?, open(1)?])
 }
 
 #[cfg(test)]
@@ -291,23 +285,21 @@ mod tests {
     #[test]
     fn what_was_added_is_there_after_a_crash_and_goes_on_where_it_stopped() {
         let folder = tempfile::tempdir().unwrap();
-        let results = folder.path().join("results");
-        let output = Output::open(folder.path(), Some(&results), u64::MAX).unwrap();
+        let output = Output::open(folder.path(), u64::MAX).unwrap();
         output.add(StreamKind::Stdout, b"one\n", point(4));
         output.add(StreamKind::Stderr, b"two\n", point(8));
         drop(output);
-        let again = Output::open(folder.path(), Some(&results), u64::MAX).unwrap();
+        let again = Output::open(folder.path(), u64::MAX).unwrap();
         assert_eq!(again.told(), ToldBefore::UpTo(point(8)));
         again.add(StreamKind::Stdout, b"three\n", point(12));
         assert_eq!(text(folder.path()), "one\ntwo\nthree\n");
-        let copy = |name| std::fs::read_to_string(results.join(name)).unwrap();
-        assert_eq!((copy("stdout.log"), copy("stderr.log")), ("one\nthree\n".to_owned(), "two\n".to_owned()));
+        assert_eq!(again.lengths(), [10, 4]);
     }
 
     #[test]
     fn a_torn_end_is_cut_wherever_it_was_torn() {
         let folder = tempfile::tempdir().unwrap();
-        let output = Output::open(folder.path(), None, u64::MAX).unwrap();
+        let output = Output::open(folder.path(), u64::MAX).unwrap();
         output.add(StreamKind::Stdout, b"one\n", point(4));
         output.add(StreamKind::Stdout, b"two\n", point(8));
         drop(output);
@@ -320,7 +312,7 @@ mod tests {
             std::fs::copy(&index, torn.path().join(INDEX)).unwrap();
             File::options().write(true).open(torn.path().join(DATA)).unwrap().set_len(bytes).unwrap();
             File::options().write(true).open(torn.path().join(INDEX)).unwrap().set_len(records).unwrap();
-            let _output = Output::open(torn.path(), None, u64::MAX).unwrap();
+            let _output = Output::open(torn.path(), u64::MAX).unwrap();
             assert_eq!(text(torn.path()), expected, "{bytes} bytes, {records} of the index");
         }
     }
@@ -330,7 +322,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(DATA), [0; 100]).unwrap();
         std::fs::write(folder.path().join(INDEX), [0; 400]).unwrap();
-        let output = Output::open(folder.path(), None, u64::MAX).unwrap();
+        let output = Output::open(folder.path(), u64::MAX).unwrap();
         assert_eq!(
             (output.told(), text(folder.path())),
             (ToldBefore::UpTo(ResumePoint::default()), String::new())
@@ -338,36 +330,26 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_beyond_the_quota_is_counted() {
+    fn what_goes_beyond_the_quota_is_counted_and_told_in_its_place() {
         let folder = tempfile::tempdir().unwrap();
-        let output = Output::open(folder.path(), None, 6).unwrap();
-        output.add(StreamKind::Stdout, b"one\n", point(4));
-        output.add(StreamKind::Stdout, b"two\n", point(8));
-        assert_eq!((text(folder.path()).as_str(), output.missing()), ("one\ntw", 2));
+        let quota = 6 + 2 * RECORD as u64;
+        let output = Output::open(folder.path(), quota).unwrap();
+        for line in ["one\n", "two\n", "three\n"] {
+            output.add(StreamKind::Stdout, line.as_bytes(), point(4));
+        }
+        let told = "one\ntw\n[jobwright: here the 86 bytes end that are kept of an execution's output; the rest is left out]\n";
+        assert_eq!((text(folder.path()).as_str(), output.missing()), (told, 8));
+        drop(output);
+        let again = Output::open(folder.path(), quota).unwrap();
+        again.add(StreamKind::Stdout, b"four\n", point(8));
+        assert_eq!((text(folder.path()).as_str(), again.missing()), (told, 5), "it is told once");
     }
 
     #[test]
-    fn a_results_directory_that_is_a_link_is_refused() {
+    fn many_small_pieces_use_the_quota_up_by_their_index() {
         let folder = tempfile::tempdir().unwrap();
-        let (elsewhere, link) = (folder.path().join("elsewhere"), folder.path().join("results"));
-        std::fs::create_dir(&elsewhere).unwrap();
-        std::os::unix::fs::symlink(&elsewhere, &link).unwrap();
-        assert!(Output::open(folder.path(), Some(&link), u64::MAX).is_err());
-        std::fs::remove_file(&link).unwrap();
-        std::fs::create_dir(&link).unwrap();
-        std::os::unix::fs::symlink(elsewhere.join("x"), link.join("stdout.log")).unwrap();
-        assert!(Output::open(folder.path(), Some(&link), u64::MAX).is_err());
-        assert!(!elsewhere.join("x").exists());
-    }
-
-    #[test]
-    fn a_log_that_is_a_pipe_is_refused_at_once() {
-        let folder = tempfile::tempdir().unwrap();
-        let results = folder.path().join("results");
-        std::fs::create_dir(&results).unwrap();
-        let pipe = std::process::Command::new("mkfifo").arg(results.join("stdout.log")).status().unwrap();
-        assert!(pipe.success());
-        let error = Output::open(folder.path(), Some(&results), u64::MAX).err().unwrap().to_string();
-        assert!(error.contains("stdout.log is not a file"), "{error}");
+        let output = Output::open(folder.path(), 4 * RECORD as u64 + 100).unwrap();
+        (0..1000).for_each(|_| output.add(StreamKind::Stdout, b"x", point(0)));
+        assert_eq!(output.lengths()[0], 6);
     }
 }

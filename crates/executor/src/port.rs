@@ -96,10 +96,24 @@ pub trait Executor: Send + Sync {
     /// [`NotFound`](crate::Error::NotFound); [`OtherJob`](crate::Error::OtherJob).
     async fn get_log_stream(&self, request: LogStreamRequest) -> Result<OutputStream>;
 
-    /// All executions, in the order of their ids.
+    /// The same from the byte `from` on, both streams counted as they come; what lies before is not read. One that lies beyond the end is
+    /// waited for, when the request follows.
     ///
     /// # Errors
-    /// When what is kept of them cannot be read.
+    /// Those of [`get_log_stream`](Self::get_log_stream); [`Invalid`](crate::Error::Invalid) when the request is for what comes from now on.
+    async fn get_log_stream_from(&self, request: LogStreamRequest, from: u64) -> Result<OutputStream>;
+
+    /// How many bytes of its output there are now, both streams counted.
+    ///
+    /// # Errors
+    /// Those of [`get_log_stream`](Self::get_log_stream).
+    async fn get_log_length(&self, request: LogStreamRequest) -> Result<u64>;
+
+    /// All executions, in the order of their ids. One of which nobody can read what it is is told in Jobwright's own log and not here;
+    /// [`remove`](Self::remove) forgets it.
+    ///
+    /// # Errors
+    /// When there is no list.
     async fn list(&self) -> Result<Vec<ExecutionListItem>>;
 
     /// How it stands.

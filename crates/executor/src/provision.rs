@@ -18,9 +18,13 @@ use crate::plan::{Command, Target};
 const IN_CONTAINER: &str = "run/jobwright/provision";
 /// Where they lie in a workspace.
 const IN_WORKSPACE: &str = ".jobwright/provision";
-/// Runs the scripts beside it by their order, then what it was given. The first that fails is the execution's end.
+/// Runs the scripts beside it by their order, then what it was given, all in the directory that comes first. The first script that fails is
+/// the execution's end.
 const RUN: &str = r#"#!/bin/sh
 here=${0%/*}
+case $here in /*) ;; *) here=$PWD/$here ;; esac
+[ -z "$1" ] || cd "$1" || exit
+shift
 for script in "$here"/[0-9]*; do
   printf 'Executing %s\n' "${script##*/[0-9][0-9][0-9]-}"
   "$script" || exit $?
@@ -64,14 +68,23 @@ pub(crate) fn check(request: &ExecutionRequest, target: Target) -> Result<()> {
 
 /// What is to be started: the request's command, after its scripts. With scripts an image's own entrypoint does not run: which it is, only
 /// the engine knows.
-pub(crate) fn command(request: &ExecutionRequest, target: Target, own: Command) -> Command {
+///
+/// The directory is the step's. On this host the scripts lie where the step begins when it has none: then the directory is theirs to go to,
+/// and is taken from the step.
+pub(crate) fn command(
+    request: &ExecutionRequest,
+    target: Target,
+    own: Command,
+    directory: &mut String,
+) -> Command {
     if request.provision_scripts.is_empty() {
         return own;
     }
-    let run = match target.images {
-        true => vec!["/bin/sh".to_owned(), format!("/{IN_CONTAINER}/run")],
-        false => vec!["/bin/sh".to_owned(), format!("{IN_WORKSPACE}/run")],
+    let (run, go_to) = match target.images {
+        true => (format!("/{IN_CONTAINER}/run"), String::new()),
+        false => (format!("{IN_WORKSPACE}/run"), std::mem::take(directory)),
     };
+    let run = ["/bin/sh".to_owned(), run, go_to];
     let entrypoint = run.into_iter().chain(own.entrypoint).chain(own.cmd).collect();
     Command { entrypoint, cmd: Vec::new() }
 }

@@ -1,12 +1,14 @@
 //! Where executions are kept, so that each is found again after any crash:
 //!
 //! ```text
-//! STATE/executions/ID            the run id of its folder; made in one step, so that of many who want the id one gets it
-//! STATE/executions/.cancels/ID   somebody wants it ended; for its owner
+//! STATE/executions/ID            a link to its folder, in name only; made in one step, so that of many who want the id one gets it
+//! STATE/executions/.cancels/RUN  somebody wants it ended; for its owner
 //! STATE/runs/RUN/execution.json  what is run (no secret is in it), written before the id is taken
 //! STATE/runs/RUN/journal         as of every run: who owns it, and how far it is
 //! STATE/runs/RUN/output*         what it wrote (`output`)
 //! STATE/runs/RUN/paused          it stands still, or is about to
+//! STATE/runs/RUN/copies.json     which files in its results directory are its own (`copies`)
+//! STATE/runs/RUN/texts.json      the end of what it wrote, for its result
 //! STATE/runs/RUN/result.json     what came of it
 //! ```
 //!
@@ -14,7 +16,7 @@
 
 use std::fs::{self, DirBuilder};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 
 use jobwright_journal::{StateDir, Vault};
@@ -22,12 +24,14 @@ use jobwright_model::{ExecutionId, ExecutionResult, Job, JobId, RunId};
 use jobwright_runtime::{Sealed, Unsealed, secret_values};
 use serde::{Deserialize, Serialize};
 
+use crate::copies::Copies;
 use crate::error::{Error, Result};
-use crate::output::{COPIES, DATA, INDEX};
+use crate::output::{DATA, INDEX};
 use crate::provision::Provisions;
 
 pub(crate) const DOCUMENT: &str = "execution.json";
 const RESULT: &str = "result.json";
+const TEXTS: &str = "texts.json";
 const PAUSED: &str = "paused";
 const FORMAT: u32 = 1;
 
@@ -109,27 +113,23 @@ impl Store {
 
     /// Gives `id` to the execution in the folder of `run`; false when it is taken.
     pub(crate) fn take(&self, id: &ExecutionId, run: &RunId) -> Result<bool> {
-        let failed = |source| Error::Store { operation: format!("taking the id {id}"), source };
-        let draft = self.folder(run).join("claim");
-        fs::write(&draft, run.as_str()).map_err(failed)?;
-        let taken = match fs::hard_link(&draft, self.claim(id)) {
-            Ok(()) => true,
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => false,
-            Err(error) => return Err(failed(error)),
-        };
-        fs::remove_file(&draft).map_err(failed)?;
-        Ok(taken)
+        match symlink(Path::new("../runs").join(run.as_str()), self.claim(id)) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+            Err(source) => Err(Error::Store { operation: format!("taking the id {id}"), source }),
+        }
     }
 
     /// The run of `id`.
     pub(crate) fn run_of(&self, id: &ExecutionId) -> Result<RunId> {
-        match fs::read_to_string(self.claim(id)) {
-            Ok(text) => RunId::new(text.trim()).map_err(|error| Error::Store {
-                operation: format!("reading whose the id {id} is"),
-                source: io::Error::other(error),
-            }),
+        let failed = |source| Error::Store { operation: format!("reading whose the id {id} is"), source };
+        match fs::read_link(self.claim(id)) {
+            Ok(folder) => {
+                let run = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+                RunId::new(run).map_err(|error| failed(io::Error::other(error)))
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => Err(Error::NotFound(id.clone())),
-            Err(source) => Err(Error::Store { operation: format!("reading whose the id {id} is"), source }),
+            Err(source) => Err(failed(source)),
         }
     }
 
@@ -154,23 +154,42 @@ impl Store {
         self.sealed(run, &path).read().map_err(document)?.ok_or_else(missing)
     }
 
+    /// What came of it, but for what it wrote; none when it has not ended. One that cannot be read is none: its journal tells the end again.
     pub(crate) fn result(&self, run: &RunId) -> Result<Option<ExecutionResult>> {
         let path = self.folder(run).join(RESULT);
-        let failed = |source| Error::Store { operation: format!("reading {}", path.display()), source };
         match fs::read(&path) {
-            Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| failed(error.into())),
+            Ok(text) => Ok(serde_json::from_slice(&text)
+                .inspect_err(|error| tracing::warn!(%run, %error, "the result of an execution is damaged"))
+                .ok()),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(failed(source)),
+            Err(source) => Err(Error::Store { operation: format!("reading {}", path.display()), source }),
+        }
+    }
+
+    /// A result of [`result`](Self::result) with what the execution wrote, when that can be read.
+    pub(crate) fn with_texts(&self, run: &RunId, result: ExecutionResult) -> ExecutionResult {
+        let read = fs::read(self.folder(run).join(TEXTS));
+        let texts = read.and_then(|text| Ok(serde_json::from_slice::<[String; 2]>(&text)?));
+        match texts {
+            Ok([stdout, stderr]) => ExecutionResult { stdout, stderr, ..result },
+            Err(error) => {
+                tracing::warn!(%run, %error, "what an execution wrote is not in its result");
+                result
+            }
         }
     }
 
     /// Keeps what came of it; what only a running execution needs goes.
     pub(crate) fn conclude(&self, run: &RunId, result: &ExecutionResult) -> io::Result<()> {
-        let path = self.folder(run).join(RESULT);
+        let folder = self.folder(run);
+        let ExecutionResult { stdout, stderr, .. } = result;
+        fs::write(folder.join(TEXTS), serde_json::to_vec(&[stdout, stderr])?)?;
+        let without = ExecutionResult { stdout: String::new(), stderr: String::new(), ..result.clone() };
+        let path = folder.join(RESULT);
         let draft = path.with_extension("draft");
-        fs::write(&draft, serde_json::to_vec(result)?)?;
+        fs::write(&draft, serde_json::to_vec(&without)?)?;
         fs::rename(draft, path)?;
-        self.set_paused(run, false)?;
+        self.end_pause(run)?;
         self.vault.as_ref().map_or(Ok(()), |vault| vault.forget(run))
     }
 
@@ -178,29 +197,34 @@ impl Store {
         self.folder(run).join(PAUSED).exists()
     }
 
-    pub(crate) fn set_paused(&self, run: &RunId, paused: bool) -> io::Result<()> {
-        let path = self.folder(run).join(PAUSED);
-        match paused {
-            true => fs::write(path, ""),
-            false => gone(fs::remove_file(path)),
+    /// Notes that it is paused; false when that was noted before.
+    pub(crate) fn note_pause(&self, run: &RunId) -> io::Result<bool> {
+        match fs::File::create_new(self.folder(run).join(PAUSED)) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(error),
         }
     }
 
+    pub(crate) fn end_pause(&self, run: &RunId) -> io::Result<()> {
+        gone(fs::remove_file(self.folder(run).join(PAUSED)))
+    }
+
     /// Asks whoever owns the execution to end it.
-    pub(crate) fn ask_to_cancel(&self, id: &ExecutionId) -> io::Result<()> {
-        fs::write(self.cancels().join(id.as_str()), "")
+    pub(crate) fn ask_to_cancel(&self, run: &RunId) -> io::Result<()> {
+        fs::write(self.cancels().join(run.as_str()), "")
     }
 
     /// The executions that somebody wants ended.
-    pub(crate) fn asked_to_cancel(&self) -> Vec<ExecutionId> {
+    pub(crate) fn asked_to_cancel(&self) -> Vec<RunId> {
         let entries = fs::read_dir(self.cancels()).into_iter().flatten().flatten();
-        entries.filter_map(|entry| ExecutionId::new(entry.file_name().to_str()?).ok()).collect()
+        entries.filter_map(|entry| RunId::new(entry.file_name().to_str()?).ok()).collect()
     }
 
     /// What was asked is done, or of no more use.
-    pub(crate) fn heard(&self, id: &ExecutionId) {
-        if let Err(error) = gone(fs::remove_file(self.cancels().join(id.as_str()))) {
-            tracing::warn!(%id, %error, "what was asked for cannot be taken back");
+    pub(crate) fn heard(&self, run: &RunId) {
+        if let Err(error) = gone(fs::remove_file(self.cancels().join(run.as_str()))) {
+            tracing::warn!(%run, %error, "what was asked for cannot be taken back");
         }
     }
 
@@ -208,9 +232,14 @@ impl Store {
     pub(crate) fn forget(&self, id: &ExecutionId, run: &RunId) -> Result<()> {
         let failed = |source| Error::Store { operation: format!("removing the execution {id}"), source };
         gone(fs::remove_file(self.claim(id))).map_err(failed)?;
-        self.heard(id);
+        self.heard(run);
         gone(fs::remove_dir_all(self.folder(run))).map_err(failed)?;
         self.vault.as_ref().map_or(Ok(()), |vault| vault.forget(run)).map_err(failed)
+    }
+
+    /// Gives back an id of which nobody can read whose it is.
+    pub(crate) fn free(&self, id: &ExecutionId) -> Result<()> {
+        gone(fs::remove_file(self.claim(id))).map_err(Error::store(format!("giving back the id {id}")))
     }
 
     /// Removes a folder whose execution never got its id.
@@ -222,12 +251,14 @@ impl Store {
         }
     }
 
-    /// Removes its logs, here and in its results directory; nothing else of either.
+    /// Removes its logs, here and in its results directory; nothing else of either. Done once: what comes there later is another's.
     pub(crate) fn drop_logs(&self, run: &RunId, results: Option<&Path>) -> io::Result<()> {
         let folder = self.folder(run);
-        let own = [DATA, INDEX].map(|name| folder.join(name));
-        let copies = results.into_iter().flat_map(|results| COPIES.map(|name| results.join(name)));
-        own.into_iter().chain(copies).try_for_each(|path| gone(fs::remove_file(path)))
+        if !folder.join(DATA).exists() {
+            return Ok(());
+        }
+        results.map_or(Ok(()), |results| Copies::remove(results, &folder))?;
+        [INDEX, DATA].into_iter().try_for_each(|name| gone(fs::remove_file(folder.join(name))))
     }
 }
 

@@ -133,7 +133,15 @@ impl<R: Serialize + DeserializeOwned> Journal<R> {
     /// As [`Journal::open`], but for [`JournalError::Owned`].
     pub fn read(path: &Path) -> Result<Recovered<R>, JournalError> {
         let file = File::open(path).map_err(|source| JournalError::Io { path: path.to_owned(), source })?;
-        Ok(read_all(&file, path)?.0)
+        Self::read_file(&file, path)
+    }
+
+    /// The same from where `file` is at, which was opened at `path` and may be gone from there.
+    ///
+    /// # Errors
+    /// As [`Journal::read`].
+    pub fn read_file(file: &File, path: &Path) -> Result<Recovered<R>, JournalError> {
+        Ok(read_all(file, path)?.0)
     }
 
     /// Writes `record`. It survives the death of this process, not a power cut.

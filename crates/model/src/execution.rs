@@ -60,6 +60,9 @@ pub struct ExecutionResult {
     /// How many bytes before that are left out of both; the log has them.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub left_out: u64,
+    /// How many bytes of its output are nowhere: the disk took them not, or they were more than are kept.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub missing: u64,
     /// Its exit code; 128 and the signal's number where a signal ended it; −1 where it has none.
     pub exit_code: i32,
     /// Why it failed; empty when it did not.
@@ -178,6 +181,9 @@ pub struct ExecOutput {
     pub stdout: String,
     /// What it wrote to standard error, as text.
     pub stderr: String,
+    /// How many bytes of both are left out: an answer has no more than 16 MiB of each.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub left_out: u64,
 }
 
 #[cfg(test)]

@@ -165,7 +165,9 @@ fn values(vault: Option<&Vault>, run: &RunId) -> Option<BTreeMap<String, String>
 fn hide(value: &mut Value, secrets: &[String], place: &mut String, hidden: &mut BTreeMap<String, String>) {
     let length = place.len();
     match value {
-        Value::String(text) if secrets.iter().any(|secret| text.contains(secret)) => {
+        Value::String(text)
+            if secrets.iter().any(|secret| text.contains(secret) && !is_chance(text, secret)) =>
+        {
             hidden.insert(place.clone(), std::mem::take(text));
         }
         Value::Array(items) => {
@@ -184,6 +186,11 @@ fn hide(value: &mut Value, secrets: &[String], place: &mut String, hidden: &mut 
         }
         _ => {}
     }
+}
+
+/// Whether `text` is an id that only happens to hold the digits of `secret`.
+fn is_chance(text: &str, secret: &str) -> bool {
+    text.len() == 32 && secret.len() < text.len() && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// The file is readable by this user alone, and never seen half-written.

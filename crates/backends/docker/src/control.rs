@@ -48,6 +48,16 @@ fn refused(engine: &Engine, step: &Step, task: &TaskUuid, operation: &str, error
     }
 }
 
+/// Whether the container is paused, when it runs. Engines refuse to pause one that is, and to resume one that is not.
+async fn stands_still(engine: &Engine, container: &Container) -> Option<bool> {
+    let state = engine.inspect(&container.id).await.ok()?.into_state();
+    match state.status.as_deref()? {
+        "paused" => Some(true),
+        "running" => Some(false),
+        _ => None,
+    }
+}
+
 #[async_trait]
 impl StepControl for Docker {
     async fn exec(&self, step: &Step, task: &TaskUuid, request: ExecRequest) -> Result<Box<dyn ExecSession>> {
@@ -63,14 +73,18 @@ impl StepControl for Docker {
 
     async fn pause(&self, step: &Step, task: &TaskUuid) -> Result<()> {
         let (engine, container) = self.running(step, task).await?;
-        let paused = engine.quick.pause_container(&container.id).await;
-        paused.map_err(|error| refused(engine, step, task, "pause the container", &error))
+        match engine.quick.pause_container(&container.id).await {
+            Err(_) if stands_still(engine, &container).await == Some(true) => Ok(()),
+            paused => paused.map_err(|error| refused(engine, step, task, "pause the container", &error)),
+        }
     }
 
     async fn resume(&self, step: &Step, task: &TaskUuid) -> Result<()> {
         let (engine, container) = self.running(step, task).await?;
-        let resumed = engine.quick.unpause_container(&container.id).await;
-        resumed.map_err(|error| refused(engine, step, task, "resume the container", &error))
+        match engine.quick.unpause_container(&container.id).await {
+            Err(_) if stands_still(engine, &container).await == Some(false) => Ok(()),
+            resumed => resumed.map_err(|error| refused(engine, step, task, "resume the container", &error)),
+        }
     }
 
     /// The engine sends it to the container's first process. For a step with `commands` that process hands SIGTERM, SIGINT

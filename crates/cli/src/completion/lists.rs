@@ -186,7 +186,11 @@ mod tests {
         std::fs::create_dir_all(&run).unwrap();
         std::fs::write(run.join("execution.json"), "{}").unwrap();
         std::fs::create_dir_all(dir.path().join("state/executions/.cancels")).unwrap();
-        std::fs::write(dir.path().join("state/executions/nightly"), "20261129T210000Z-aaaaaa").unwrap();
+        std::os::unix::fs::symlink(
+            "../runs/20261129T210000Z-aaaaaa",
+            dir.path().join("state/executions/nightly"),
+        )
+        .unwrap();
         let lists = lists(dir.path());
         assert_eq!(names(&lists, Kind::Execution, ""), ["nightly"]);
         assert!(names(&lists, Kind::Run, "").is_empty());

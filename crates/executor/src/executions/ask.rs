@@ -16,12 +16,13 @@ pub(super) async fn listen(shared: Weak<Shared>) {
     loop {
         sleep(EVERY).await;
         let Some(shared) = shared.upgrade() else { return };
-        for id in shared.store.asked_to_cancel() {
-            let live = shared.live().get(&id).cloned();
-            if let Some(live) = live {
-                live.scope.cancel(Cause::ByUser);
-                shared.store.heard(&id);
-            }
+        let asked = shared.store.asked_to_cancel();
+        if asked.is_empty() {
+            continue;
+        }
+        for live in shared.live().values().filter(|live| asked.contains(&live.run)) {
+            live.scope.cancel(Cause::ByUser);
+            shared.store.heard(&live.run);
         }
     }
 }

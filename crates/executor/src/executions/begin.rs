@@ -1,19 +1,24 @@
 //! Taking a request in, and seeing it through.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use jobwright_backend::Backend;
-use jobwright_journal::Journal;
+use jobwright_journal::{Journal, JournalError};
 use jobwright_model::{Cause, Ending, ExecutionRequest, RunId};
 use jobwright_runtime::{AttemptPast, JobReport, JobRun, Record, Visitor};
 
 use super::{Place, Shared};
+use crate::copies::Copies;
 use crate::error::{Error, Result};
 use crate::live::{Live, Stand};
 use crate::output::Output;
 use crate::plan;
 use crate::provision::Provisions;
 use crate::store::Kept;
+
+/// A journal that this process owns, and what was in it.
+pub(super) type Owned = (Arc<Journal<Record>>, Vec<Record>);
 
 /// What there is to an execution besides what is kept of it: what is known of one that another process began, and who visits one.
 #[derive(Default)]
@@ -63,7 +68,8 @@ impl Shared {
         request: &ExecutionRequest,
         visitor: Option<Arc<dyn Visitor>>,
     ) -> Result<Arc<Live>> {
-        let journal = self.open_journal(&run)?.0;
+        let opened = self.open_journal(&run)?;
+        let (journal, _) = opened.ok_or_else(|| journaled(&JournalError::Owned(self.store.folder(&run))))?;
         let loaded = Record::BackendLoaded { backend: backend.name().to_owned(), engine };
         journal.append(&loaded).map_err(|error| journaled(&error))?;
         if !self.store.take(&kept.execution_id, &run)? {
@@ -72,11 +78,11 @@ impl Shared {
             return Err(Error::AlreadyStarted(kept.execution_id));
         }
         let folder = self.store.folder(&run);
-        let output = match Output::open(&folder, kept.results_dir.as_deref(), self.options.quota) {
+        let output = match self.output(&folder, kept.results_dir.as_deref()) {
             Ok(output) => output,
-            Err(source) => {
+            Err(error) => {
                 self.store.forget(&kept.execution_id, &run)?;
-                return Err(Error::Store { operation: "making the files for the output".to_owned(), source });
+                return Err(error);
             }
         };
         let live = Arc::new(Live::new(kept, run, backend, output));
@@ -84,16 +90,24 @@ impl Shared {
         Ok(live)
     }
 
+    fn output(&self, folder: &Path, results: Option<&Path>) -> Result<Output> {
+        let output = Output::open(folder, self.options.quota)
+            .map_err(Error::store("making the files for the output"))?;
+        if let Some(results) = results {
+            let copied = output.copy_to(|_| Copies::make(results, folder));
+            copied.map_err(|error| Error::invalid("results_dir", error.to_string()))?;
+        }
+        Ok(output)
+    }
+
     fn backend_for(&self, request: &ExecutionRequest) -> Result<Arc<dyn Backend>> {
         let spec = &request.engine_spec;
-        let known = || self.backends.keys().cloned().collect::<Vec<_>>();
         if spec.kind.trim().is_empty() {
-            let reason = format!("missing spec type; the engines are {}", known().join(", "));
+            let known: Vec<&str> = self.backends.keys().map(String::as_str).collect();
+            let reason = format!("missing spec type; the engines are {}", known.join(", "));
             return Err(Error::invalid("engine_spec.type", reason));
         }
-        let found = self.backends.iter().find(|(name, _)| spec.is_type(name));
-        let found = found.map(|(_, backend)| Arc::clone(backend));
-        found.ok_or_else(|| Error::UnknownEngine { wanted: spec.kind.clone(), known: known() })
+        self.backend_named(&spec.kind)
     }
 
     /// An id is given once.
@@ -110,10 +124,13 @@ impl Shared {
         Err(if is_over { Error::AlreadyCompleted(id.clone()) } else { Error::AlreadyStarted(id.clone()) })
     }
 
-    pub(super) fn open_journal(&self, run: &RunId) -> Result<(Arc<Journal<Record>>, Vec<Record>)> {
-        let path = self.store.folder(run).join("journal");
-        let (journal, recovered) = Journal::open(&path).map_err(|error| journaled(&error))?;
-        Ok((Arc::new(journal), recovered.records))
+    /// Opens its journal, and owns it from then on; none when somebody else does.
+    pub(super) fn open_journal(&self, run: &RunId) -> Result<Option<Owned>> {
+        match Journal::open(&self.store.folder(run).join("journal")) {
+            Ok((journal, recovered)) => Ok(Some((Arc::new(journal), recovered.records))),
+            Err(JournalError::Owned(_)) => Ok(None),
+            Err(error) => Err(journaled(&error)),
+        }
     }
 
     /// Runs it to its end in the background. It is known from now on.
@@ -172,20 +189,21 @@ impl Shared {
         if let Err(error) = journal.append(&ended) {
             tracing::warn!(%id, %error, "the end of an execution was not journaled");
         }
+        live.output.close();
         let result = live.result_of(&self.store.folder(&live.run), ending, error);
         if let Err(error) = self.store.conclude(&live.run, &result) {
             tracing::error!(%id, %error, "the result of an execution could not be kept");
         } else {
             // What is kept says all from here on.
-            self.live().remove(id);
+            self.let_go(id, &live.run);
         }
-        self.store.heard(id);
+        self.store.heard(&live.run);
         live.stand.send_replace(Stand::Over(Arc::new(result)));
         self.drop_logs_when_due(live);
     }
 }
 
-fn journaled(error: &jobwright_journal::JournalError) -> Error {
+fn journaled(error: &JournalError) -> Error {
     Error::Store {
         operation: "keeping an execution's journal".to_owned(),
         source: std::io::Error::other(error.to_string()),

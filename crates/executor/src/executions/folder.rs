@@ -76,8 +76,7 @@ impl Executions {
         }
         // Not by its id alone: what somebody else takes over in this moment is theirs.
         shared.adopt_one(&id, run).await?;
-        let live = shared.live().get(&id).cloned();
-        match live.filter(|live| live.run == *run) {
+        match shared.live_of(&id).filter(|live| live.run == *run) {
             Some(live) => {
                 live.scope.cancel(Cause::ByUser);
                 live.concluded().await;
@@ -95,11 +94,7 @@ impl Shared {
             return Ok(false);
         }
         // With its lock held nobody else can take the id for it.
-        let _locked = match self.open_journal(run) {
-            Ok(journal) => journal,
-            Err(_) if self.is_owned(run)? => return Ok(false),
-            Err(error) => return Err(error),
-        };
+        let Some(_locked) = self.open_journal(run)? else { return Ok(false) };
         if owns(&self.store, id, run)? {
             return Ok(false);
         }

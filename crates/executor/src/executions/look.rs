@@ -12,13 +12,14 @@ use jobwright_model::{
     RunId,
 };
 use jobwright_runtime::Record;
+use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{LOOK, Shared};
 use crate::error::{Error, Result};
 use crate::live::Live;
 use crate::port::{OutputChunk, OutputStream};
-use crate::reader::Reader;
+use crate::reader::{Begin, Reader, Written};
 use crate::store::Kept;
 
 /// How long an execution that is not known yet is waited for when its output is asked for (nunet.md 8, item 48).
@@ -26,15 +27,24 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Shared {
     pub(super) fn list(&self) -> Result<Vec<ExecutionListItem>> {
-        let mut items = Vec::new();
-        for execution_id in self.store.ids()? {
+        Ok(self.store.ids()?.into_iter().filter_map(|id| self.item(id)).collect())
+    }
+
+    fn item(&self, execution_id: ExecutionId) -> Option<ExecutionListItem> {
+        let read =
+            self.status(&execution_id).and_then(|status| Ok((status, self.kept(&execution_id)?.job_id)));
+        match read {
+            Ok((status, job_id)) => {
+                let running = matches!(status, ExecutionStatus::Running | ExecutionStatus::Paused);
+                Some(ExecutionListItem { execution_id, job_id, status, running })
+            }
             // One that is removed meanwhile is not in the list.
-            let Some(status) = found(self.status(&execution_id))? else { continue };
-            let Some(kept) = found(self.kept(&execution_id))? else { continue };
-            let running = matches!(status, ExecutionStatus::Running | ExecutionStatus::Paused);
-            items.push(ExecutionListItem { execution_id, job_id: kept.job_id, status, running });
+            Err(Error::NotFound(_)) => None,
+            Err(error) => {
+                tracing::warn!(id = %execution_id, %error, "an execution cannot be listed; its removal forgets it");
+                None
+            }
         }
-        Ok(items)
     }
 
     pub(super) fn info(&self, id: &ExecutionId) -> Result<ExecutionInfo> {
@@ -53,18 +63,19 @@ impl Shared {
 
     /// What is kept of it, whoever owns it. The values of its secrets may be missing.
     pub(super) fn kept(&self, id: &ExecutionId) -> Result<Kept> {
-        let live = self.live().get(id).cloned();
-        match live {
+        match self.live_of(id) {
             Some(live) => Ok(live.kept.clone()),
-            None => Ok(self.store.kept(&self.store.run_of(id)?)?.content),
+            None => {
+                let run = self.store.run_of(id)?;
+                Ok(self.still(id, &run, self.store.kept(&run))?.content)
+            }
         }
     }
 
     pub(super) fn refuse_other_job(&self, id: &ExecutionId, run: &RunId, given: &JobId) -> Result<()> {
-        let live = self.live().get(id).cloned();
-        let own = match live {
+        let own = match self.live_of(id).filter(|live| live.run == *run) {
             Some(live) => live.kept.job_id.clone(),
-            None => self.store.kept(run)?.content.job_id,
+            None => self.still(id, run, self.store.kept(run))?.content.job_id,
         };
         if own == *given {
             Ok(())
@@ -95,9 +106,8 @@ impl Shared {
 
     /// Waits until something may have changed of how it stands, but not beyond `deadline`.
     pub(super) async fn change(&self, id: &ExecutionId, deadline: Option<Instant>) {
-        let live = self.live().get(id).cloned();
         let changed = async {
-            match live {
+            match self.live_of(id) {
                 Some(live) => {
                     let mut stand = live.stand.subscribe();
                     tokio::select! {
@@ -121,25 +131,37 @@ impl Shared {
         }
     }
 
-    pub(super) async fn logs(self: &Arc<Self>, request: LogStreamRequest) -> Result<OutputStream> {
-        let LogStreamRequest { job_id, execution_id: id, tail, follow } = request;
-        let run = self.run_soon(&id).await?;
-        self.refuse_other_job(&id, &run, &job_id)?;
-        if let Some(result) = self.store.result(&run)? {
-            self.drop_due_logs(&run, &result);
-        } else if follow {
+    pub(super) async fn logs(
+        self: &Arc<Self>,
+        request: LogStreamRequest,
+        begin: Begin,
+    ) -> Result<OutputStream> {
+        let run = self.run_of_logs(&request).await?;
+        let LogStreamRequest { execution_id: id, follow, .. } = request;
+        if follow && self.store.result(&run)?.is_none() {
             // Somebody has to see it through, or it never ends.
             self.place_or_adopt(&id).await?;
         }
-        let reader = match Reader::open(&self.store.folder(&run), tail) {
-            Ok(reader) => reader,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(Error::LogsExpired(id)),
-            Err(source) => {
-                return Err(Error::Store { operation: format!("reading the output of {id}"), source });
-            }
-        };
-        let follower = Follower { shared: Arc::clone(self), id, run, reader, follow, is_last_look: !follow };
+        let reader = of_logs(&id, Reader::open(&self.store.folder(&run), begin))?;
+        let follower = Follower { shared: Arc::clone(self), id, run, reader, is_last_look: !follow };
         Ok(Box::pin(stream::try_unfold(follower, Follower::next)))
+    }
+
+    pub(super) async fn log_length(&self, request: &LogStreamRequest) -> Result<u64> {
+        let run = self.run_of_logs(request).await?;
+        let written = Written::open(&self.store.folder(&run));
+        of_logs(&request.execution_id, written.and_then(|written| written.length()))
+    }
+
+    /// The run whose output is asked for, when its job may see it and its logs are not due.
+    async fn run_of_logs(&self, request: &LogStreamRequest) -> Result<RunId> {
+        let LogStreamRequest { job_id, execution_id: id, .. } = request;
+        let run = self.run_soon(id).await?;
+        self.refuse_other_job(id, &run, job_id)?;
+        if let Some(result) = self.store.result(&run)? {
+            self.drop_due_logs(&run, &result);
+        }
+        Ok(run)
     }
 
     /// Its run; one that is about to be begun is waited for.
@@ -155,8 +177,7 @@ impl Shared {
 
     /// Whether it has ended.
     fn is_over(&self, id: &ExecutionId, run: &RunId) -> Result<bool> {
-        let live = self.live().get(id).cloned();
-        match live {
+        match self.live_of(id).filter(|live| live.run == *run) {
             Some(live) => Ok(live.result().is_some()),
             None => Ok(self.store.result(run)?.is_some()),
         }
@@ -200,13 +221,11 @@ fn keep_logs(kept: &Kept) -> Option<Duration> {
     kept.keep_logs.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
 }
 
-/// None for what is not there any more.
-fn found<T>(answer: Result<T>) -> Result<Option<T>> {
-    match answer {
-        Ok(value) => Ok(Some(value)),
-        Err(Error::NotFound(_)) => Ok(None),
-        Err(error) => Err(error),
-    }
+fn of_logs<T>(id: &ExecutionId, read: std::io::Result<T>) -> Result<T> {
+    read.map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Error::LogsExpired(id.clone()),
+        _ => Error::Store { operation: format!("reading the output of {id}"), source: error },
+    })
 }
 
 /// Somebody who reads an execution's output.
@@ -215,7 +234,6 @@ struct Follower {
     id: ExecutionId,
     run: RunId,
     reader: Reader,
-    follow: bool,
     /// Nothing more is written: what is there is all.
     is_last_look: bool,
 }
@@ -226,6 +244,8 @@ impl Follower {
             let read = self.reader.read();
             let read = read.map_err(Error::store(format!("reading the output of {}", self.id)))?;
             if let Some(chunk) = read {
+                // What was written long ago is there at once: others have to have their turns.
+                consume_budget().await;
                 return Ok(Some((chunk, self)));
             }
             if self.is_last_look {
@@ -236,8 +256,7 @@ impl Follower {
     }
 
     async fn wait(&mut self) -> Result<()> {
-        let live = self.shared.live().get(&self.id).cloned();
-        match live {
+        match self.shared.live_of(&self.id).filter(|live| live.run == self.run) {
             Some(live) => {
                 let (mut end, mut stand) = (live.output.watch(), live.stand.subscribe());
                 // What was added before they were asked for is not told by them.
@@ -250,16 +269,18 @@ impl Follower {
                         _ = stand.changed() => {}
                     }
                 }
+                self.is_last_look = live.result().is_some();
             }
             None => {
                 sleep(LOOK).await;
-                if self.follow {
-                    // Its owner may have died meanwhile, and somebody has to see it through. One that was removed has no more to say.
-                    self.shared.place_or_adopt(&self.id).await?;
-                }
+                // Its owner may have died meanwhile, and somebody has to see it through. One that was removed has no more to say than what it wrote.
+                self.is_last_look = match self.shared.place_or_adopt(&self.id).await {
+                    Ok(place) if place.run() == &self.run => self.shared.is_over(&self.id, &self.run)?,
+                    Ok(_) | Err(Error::NotFound(_)) => true,
+                    Err(error) => return Err(error),
+                };
             }
         }
-        self.is_last_look = !self.follow || self.shared.is_over(&self.id, &self.run)?;
         Ok(())
     }
 }

@@ -53,10 +53,10 @@ impl Reach {
 impl Shared {
     pub(super) fn reach(&self, id: &ExecutionId) -> Result<Reach> {
         let (run, status) = match self.place(id)? {
-            Place::Over(_, result) => return Err(Error::AlreadyConcluded { id: id.clone(), result }),
+            place @ Place::Over(..) => return Err(self.concluded(id, place)),
             Place::Here(live) => (live.run.clone(), live.status(self.store.is_paused(&live.run))),
             Place::Elsewhere(run) => {
-                let status = self.status_by_journal(&run)?;
+                let status = self.still(id, &run, self.status_by_journal(&run))?;
                 (run, status)
             }
         };
@@ -64,11 +64,9 @@ impl Shared {
         let kept = self.kept(id)?;
         let phase = kept.job.phases.first().ok_or_else(waits)?;
         let step = phase.workflow.steps().next().cloned().ok_or_else(waits)?;
-        let known = || self.backends.keys().cloned().collect();
-        let backend = self.backends.get(&phase.backend).cloned();
-        let backend =
-            backend.ok_or_else(|| Error::UnknownEngine { wanted: phase.backend.clone(), known: known() })?;
-        let task = open_tasks(&self.records(&run)?).into_keys().next().ok_or_else(waits)?;
+        let backend = self.backend_named(&phase.backend)?;
+        let task =
+            open_tasks(&self.still(id, &run, self.records(&run))?).into_keys().next().ok_or_else(waits)?;
         Ok(Reach { run, backend, step, task, status })
     }
 
@@ -76,18 +74,20 @@ impl Shared {
         let reach = self.reach(id)?;
         let control = reach.control("standing still")?;
         reach.need(id, &[ExecutionStatus::Running], "it has to run to be paused")?;
-        let noted = |paused| {
-            self.store
-                .set_paused(&reach.run, paused)
-                .map_err(Error::store(format!("noting that {id} is paused")))
-        };
         // Written down before: whoever comes after a crash must not take it for running.
-        noted(true)?;
+        let noted = self.store.note_pause(&reach.run);
+        let is_ours = noted.map_err(Error::store(format!("noting that {id} is paused")))?;
         if let Err(error) = control.pause(&reach.step, &reach.task).await {
-            noted(false)?;
+            if is_ours {
+                self.goes_on(id, &reach)?;
+            }
             return Err(error.into());
         }
         Ok(())
+    }
+
+    fn goes_on(&self, id: &ExecutionId, reach: &Reach) -> Result<()> {
+        self.store.end_pause(&reach.run).map_err(Error::store(format!("noting that {id} goes on")))
     }
 
     pub(super) async fn resume(&self, id: &ExecutionId) -> Result<()> {
@@ -95,20 +95,21 @@ impl Shared {
         let control = reach.control("standing still")?;
         reach.need(id, &[ExecutionStatus::Paused], "it has to be paused to be resumed")?;
         control.resume(&reach.step, &reach.task).await?;
-        self.store.set_paused(&reach.run, false).map_err(Error::store(format!("noting that {id} goes on")))
+        self.goes_on(id, &reach)
     }
 
     pub(super) async fn exec(&self, id: &ExecutionId, argv: &[String]) -> Result<ExecOutput> {
-        let mut texts = [Vec::new(), Vec::new()];
+        let (mut texts, mut left_out) = ([Vec::new(), Vec::new()], 0);
         let mut keep = |stream, bytes: &[u8]| {
             let text = &mut texts[lane(stream)];
-            let room = MOST_OUTPUT.saturating_sub(text.len());
-            text.extend_from_slice(&bytes[..bytes.len().min(room)]);
+            let room = MOST_OUTPUT.saturating_sub(text.len()).min(bytes.len());
+            text.extend_from_slice(&bytes[..room]);
+            left_out += (bytes.len() - room) as u64;
             Ok(())
         };
         let exit_code = self.exec_into(id, argv, &mut keep).await?;
         let [stdout, stderr] = texts.map(|text| String::from_utf8_lossy(&text).into_owned());
-        Ok(ExecOutput { exit_code, stdout, stderr })
+        Ok(ExecOutput { exit_code, stdout, stderr, left_out })
     }
 
     pub(super) async fn exec_into(
@@ -142,8 +143,7 @@ impl Shared {
 
     /// What masks what it writes.
     fn masker(&self, id: &ExecutionId) -> Result<Masker> {
-        let live = self.live().get(id).cloned();
-        let job = match live {
+        let job = match self.live_of(id) {
             Some(live) => live.kept.job.clone(),
             None => {
                 let Unsealed { content, secrets_are_gone } = self.store.kept(&self.store.run_of(id)?)?;

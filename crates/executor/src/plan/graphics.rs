@@ -1,5 +1,7 @@
 //! Graphics processors for containers (nunet.md 3, GPU): only those that were asked for are visible.
 
+use std::collections::BTreeSet;
+
 use jobwright_model::{Gpu, GpuVendor, Step};
 use serde_json::{Map, Value, json};
 
@@ -33,9 +35,12 @@ pub(super) fn add(
     }
     for index in of(GpuVendor::Amd).chain(of(GpuVendor::Intel)) {
         step.devices.push(device(&format!("/dev/dri/card{index}")));
-        step.devices.push(device(&format!("/dev/dri/renderD{}", FIRST_RENDER_NODE + index)));
+        let node = FIRST_RENDER_NODE.saturating_add(index);
+        step.devices.push(device(&format!("/dev/dri/renderD{node}")));
     }
-    step.devices.dedup();
+    // A processor may be asked for twice.
+    let mut seen = BTreeSet::new();
+    step.devices.retain(|device| seen.insert(device.clone()));
     Ok(())
 }
 

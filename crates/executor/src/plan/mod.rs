@@ -14,6 +14,7 @@ use jobwright_model::labels;
 use jobwright_model::{
     ExecutionRequest, Job, Phase, PortToBind, Resources, Secret, Stage, Step, StepUuid, Timeouts, Workflow,
 };
+use jobwright_redact::MIN_SECRET_BYTES;
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
@@ -48,7 +49,7 @@ pub(crate) fn job(request: &ExecutionRequest, backend: &dyn Backend) -> Result<J
     let mut options = limits(&request.resources, backend)?;
     graphics::add(&request.resources.gpus, target, &mut step, &mut options)?;
     provision::check(request, target)?;
-    let command = provision::command(request, target, spec.command());
+    let command = provision::command(request, target, spec.command(), &mut step.working_dir);
     set_command(&mut step, command, target, &mut options);
     reach(request, target, &mut step, &mut options)?;
     if let Some(user) = &spec.user {
@@ -157,10 +158,15 @@ fn environment(request: &ExecutionRequest, spec: &Spec) -> Result<BTreeMap<Strin
     Ok(environment)
 }
 
-/// An id is seen by everybody, so nothing secret may be in it.
+/// An id is seen by everybody, so nothing secret may be in it; and what cannot be masked is not taken for a secret (DESIGN rule 3).
 fn check_secrets(request: &ExecutionRequest) -> Result<()> {
     let ids = [request.execution_id.as_str(), request.job_id.as_str()];
     for (name, value) in request.secrets.iter().filter(|(_, value)| !value.is_empty()) {
+        if value.len() < MIN_SECRET_BYTES {
+            let reason =
+                format!("its value is shorter than {MIN_SECRET_BYTES} bytes, and would not be masked");
+            return Err(Error::invalid(format!("secrets.{name}"), reason));
+        }
         if ids.iter().any(|id| id.contains(value.as_str())) {
             return Err(Error::invalid(
                 format!("secrets.{name}"),

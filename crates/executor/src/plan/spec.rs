@@ -76,7 +76,7 @@ impl Command {
 }
 
 fn text(value: &Value) -> Result<String, String> {
-    let text = value.as_str().ok_or_else(|| format!("{value} is not a text"))?;
+    let text = value.as_str().ok_or_else(|| "it is not a text".to_owned())?;
     if text.contains('\0') { Err("it holds a zero byte".to_owned()) } else { Ok(text.to_owned()) }
 }
 
@@ -85,16 +85,17 @@ fn texts(value: &Value) -> Result<Vec<String>, String> {
     if value.is_null() {
         return Ok(Vec::new());
     }
-    let items = value.as_array().ok_or_else(|| format!("{value} is not a list of texts"))?;
+    let items = value.as_array().ok_or_else(|| "it is not a list of texts".to_owned())?;
     items.iter().map(text).collect()
 }
 
 fn variables(value: &Value) -> Result<BTreeMap<String, String>, String> {
-    let pair = |text: String| match text.split_once('=') {
+    // The text may be a secret value: it is not shown.
+    let pair = |(place, text): (usize, String)| match text.split_once('=') {
         Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
-        None => Err(format!("{text:?} is not NAME=VALUE")),
+        None => Err(format!("its item {} is not NAME=VALUE", place + 1)),
     };
-    texts(value)?.into_iter().map(pair).collect()
+    texts(value)?.into_iter().enumerate().map(pair).collect()
 }
 
 fn directory(value: &Value) -> Result<String, String> {

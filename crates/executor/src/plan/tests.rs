@@ -43,9 +43,9 @@ fn parameters_of_an_engine_are_checked_by_name() {
     for (name, value, named) in [
         ("imagee", json!("x"), "imagee"),
         ("image", json!(" "), "image cannot be empty"),
-        ("image", json!(5), "5 is not a text"),
+        ("image", json!(5), "image: it is not a text"),
         ("cmd", json!("serve"), "is not a list"),
-        ("environment", json!(["A"]), "NAME=VALUE"),
+        ("environment", json!(["A=b", "hunter2"]), "its item 2 is not NAME=VALUE"),
         ("working_directory", json!("srv"), "is not an absolute path"),
         ("privileged", json!("yes"), "neither true nor false"),
     ] {

@@ -34,6 +34,42 @@ pub(crate) async fn one_whose_owner_died_is_taken_over(world: &World) {
     assert_eq!((result.exit_code, result.stdout.as_str()), (4, "ready\nlater\n"), "{result:?}");
 }
 
+pub(crate) async fn one_whose_results_directory_is_gone_is_taken_over_all_the_same(world: &World) {
+    if dies_with_its_owner(world) {
+        return;
+    }
+    let results = world.folder("results");
+    let mut request = world.request("one", &Script::new().say_ready().sleep(2).print("later\n"));
+    request.results_dir = Some(results.clone());
+    world.before_a_crash(move |executor| async move {
+        executor.start(request).await.unwrap();
+        executor.wait_for_status(&name("one"), ExecutionStatus::Running, None).await.unwrap();
+    });
+    std::fs::remove_dir_all(&results).unwrap();
+    let result = world.executor.wait(&name("one")).await.unwrap();
+    assert_eq!((result.exit_code, result.stdout.as_str()), (0, "ready\nlater\n"), "{result:?}");
+    assert!(!results.exists());
+}
+
+pub(crate) async fn what_cannot_be_read_is_not_listed_and_can_be_removed(world: &World) {
+    for id in ["no-document", "no-result", "whole"] {
+        world.executor.run(world.request(id, &Script::new().print("out\n").exit(3))).await.unwrap();
+    }
+    let folder = |id| world.state.run_dir(&world.executor.run_of(&name(id)).unwrap());
+    std::fs::write(folder("no-document").join("execution.json"), "").unwrap();
+    // As a power cut leaves it: the journal has the end.
+    std::fs::write(folder("no-result").join("result.json"), "").unwrap();
+    let listed = world.executor.list().await.unwrap();
+    let ids: Vec<&str> = listed.iter().map(|item| item.execution_id.as_str()).collect();
+    assert_eq!(ids, ["no-result", "whole"]);
+    let again = world.executor.wait(&name("no-result")).await;
+    let again = again.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((again.exit_code, again.stdout.as_str()), (3, "out\n"));
+    world.executor.remove(&name("no-document"), Duration::from_secs(5)).await.unwrap();
+    let gone = world.executor.get_status(&name("no-document")).await;
+    assert!(matches!(gone, Err(Error::NotFound(_))), "{gone:?}");
+}
+
 pub(crate) async fn one_that_was_paused_when_its_owner_died_stays_so(world: &World) {
     if dies_with_its_owner(world) {
         return;

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use jobwright_backend::conformance::Script;
 use jobwright_executor::{Error, Executor};
 use jobwright_model::{ExecutionStatus, JobId, LogStreamRequest};
 
-use crate::site::{World, job, name, talkative};
+use crate::site::{Site, World, job, name, talkative};
 
 // covers: nunet 43-44, 46-47, 49
 pub(crate) async fn logs_are_read_while_it_runs_and_after_it(world: &World) {
@@ -35,6 +36,86 @@ pub(crate) async fn logs_from_now_on_leave_out_what_was_before(world: &World) {
     world.executor.start(world.request("one", &script)).await.unwrap();
     world.until_printed("one", "ready").await;
     assert_eq!(world.log("one", true, true).await, "last\n");
+}
+
+pub(crate) async fn logs_from_a_byte_on_leave_out_what_is_before_it(world: &World) {
+    let script = Script::new().print("first\n").say_ready().sleep(1).print("last\n");
+    world.executor.start(world.request("one", &script)).await.unwrap();
+    world.until_printed("one", "ready").await;
+    let request = LogStreamRequest { job_id: job(), execution_id: name("one"), tail: false, follow: true };
+    assert_eq!(world.executor.get_log_length(request.clone()).await.unwrap(), "first\nready\n".len() as u64);
+    let from = async |place| {
+        let output = world.executor.get_log_stream_from(request.clone(), place).await.unwrap();
+        let chunks: Vec<_> = output.map(Result::unwrap).collect().await;
+        let text = chunks.iter().map(|chunk| String::from_utf8_lossy(&chunk.bytes)).collect::<String>();
+        (chunks.first().map(|chunk| chunk.offset), text)
+    };
+    assert_eq!(from(8).await, (Some(8), "ady\nlast\n".to_owned()));
+    assert_eq!(from(14).await, (Some(14), "st\n".to_owned()));
+    assert_eq!(from(17).await, (None, String::new()));
+    let both = world.executor.get_log_stream_from(LogStreamRequest { tail: true, ..request }, 0).await;
+    assert!(matches!(both.err(), Some(Error::Invalid { .. })));
+}
+
+pub(crate) async fn two_that_run_do_not_share_a_results_directory(world: &World) {
+    let results = world.folder("results");
+    let request = |id| {
+        let mut request = world.request(id, &Script::new().say_ready().forever());
+        request.results_dir = Some(results.clone());
+        request
+    };
+    world.executor.start(request("one")).await.unwrap();
+    world.until_printed("one", "ready").await;
+    let error = world.executor.start(request("two")).await.unwrap_err().to_string();
+    assert!(error.contains("results_dir") && error.contains("is written by another execution"), "{error}");
+    assert_eq!(world.executor.list().await.unwrap().len(), 1);
+    world.executor.cancel(&name("one")).await.unwrap();
+    world.executor.start(request("two")).await.unwrap();
+    world.until_printed("two", "ready").await;
+}
+
+// covers: nunet 51
+pub(crate) async fn an_old_one_leaves_the_logs_of_a_newer_one_alone(world: &World) {
+    let results = world.folder("results");
+    let request = |id, keep| {
+        let mut request = world.request(id, &Script::new().print(format!("{id}\n")));
+        (request.results_dir, request.persist_logs_duration) = (Some(results.clone()), keep);
+        request
+    };
+    let keep = Duration::from_millis(1500);
+    world.executor.run(request("old", Some(keep))).await.unwrap();
+    world.executor.run(request("new", None)).await.unwrap();
+    let logs = |id| LogStreamRequest { job_id: job(), execution_id: name(id), tail: false, follow: false };
+    while world.executor.get_log_stream(logs("old")).await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(std::fs::read_to_string(results.join("stdout.log")).unwrap(), "new\n");
+}
+
+pub(crate) async fn one_that_is_removed_when_it_has_ended_is_told_to_who_waits_elsewhere(world: &World) {
+    if matches!(world.site, Site::Dummy) {
+        return println!("skipped: nobody else reaches the dummy");
+    }
+    let script = Script::new().print("first\n").say_ready().sleep(1).print("last\n").exit(5);
+    world.executor.start(world.request("one", &script)).await.unwrap();
+    world.until_printed("one", "ready").await;
+    let elsewhere = world.another().await;
+    let follow = LogStreamRequest { job_id: job(), execution_id: name("one"), tail: false, follow: true };
+    let logs = elsewhere.get_log_stream(follow).await.unwrap();
+    let id = name("one");
+    let watched = async {
+        let read =
+            logs.map(|chunk| String::from_utf8(chunk.unwrap().bytes.to_vec()).unwrap()).collect::<String>();
+        tokio::join!(elsewhere.wait(&id), read)
+    };
+    let removed = async {
+        world.executor.wait(&id).await.unwrap();
+        world.executor.remove(&id, Duration::from_secs(5)).await.unwrap();
+    };
+    let ((result, text), ()) = tokio::join!(watched, removed);
+    let result = result.unwrap();
+    assert_eq!((result.exit_code, result.stdout.as_str()), (5, "first\nready\nlast\n"), "{result:?}");
+    assert_eq!(text, "first\nready\nlast\n");
 }
 
 // covers: nunet 54

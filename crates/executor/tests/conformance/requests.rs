@@ -49,6 +49,19 @@ pub(crate) async fn provision_scripts_run_first_and_in_order(world: &World) {
 }
 
 // covers: nunet 67
+pub(crate) async fn provision_scripts_run_where_the_command_does(world: &World) {
+    if matches!(world.site, Site::Dummy) {
+        return println!("skipped: the dummy has no shell");
+    }
+    let mut request = provisioned(world, &[("where", "pwd")]);
+    let argv = ["/bin/sh", "-c", "pwd"].map(str::to_owned).to_vec();
+    request.engine_spec =
+        request.engine_spec.with_param("entrypoint", argv).with_param("working_directory", "/tmp");
+    let result = world.executor.run(request).await.unwrap();
+    assert_eq!(result.stdout, "Executing where\n/tmp\n/tmp\n", "{result:?}");
+}
+
+// covers: nunet 67
 pub(crate) async fn a_provision_script_that_fails_ends_it(world: &World) {
     if matches!(world.site, Site::Dummy) {
         return println!("skipped: the dummy has no shell");
@@ -61,7 +74,8 @@ pub(crate) async fn a_provision_script_that_fails_ends_it(world: &World) {
 // covers: nunet 5-7, 58, 63
 pub(crate) async fn a_bad_request_makes_nothing(world: &World) {
     type Change = fn(&mut jobwright_model::ExecutionRequest);
-    let changes: [(&str, Change); 8] = [
+    let changes: [(&str, Change); 9] = [
+        ("secrets.PIN", |request| request.secrets = [("PIN".to_owned(), "123".to_owned())].into()),
         ("engine_spec.type", |request| request.engine_spec.kind = "  ".to_owned()),
         ("no-such-engine", |request| request.engine_spec.kind = "no-such-engine".to_owned()),
         ("limit on disk", |request| request.resources.disk_bytes = Some(1 << 30)),

@@ -42,6 +42,7 @@ impl Site {
 pub(crate) struct World {
     pub(crate) site: Site,
     pub(crate) executor: Executions,
+    pub(crate) state: StateDir,
     folder: tempfile::TempDir,
     dummy: DummyEngine,
     owner: OwnerId,
@@ -54,8 +55,15 @@ impl World {
         let owner = state.owner().clone();
         let dummy = DummyEngine::default();
         let backend = backend(site, &state, &dummy).await;
-        let executor = Executions::open(state, [backend], ExecutorOptions::default()).unwrap();
-        Self { site: site.clone(), executor, folder, dummy, owner }
+        let executor = Executions::open(state.clone(), [backend], ExecutorOptions::default()).unwrap();
+        Self { site: site.clone(), executor, state, folder, dummy, owner }
+    }
+
+    /// An executor of another owner over the same state directory.
+    pub(crate) async fn another(&self) -> Executions {
+        let state = StateDir::open(&self.folder.path().join("state")).unwrap();
+        let backend = backend(&self.site, &state, &self.dummy).await;
+        Executions::open(state, [backend], ExecutorOptions::default()).unwrap()
     }
 
     /// Does `what` with an executor that is killed right after it: nothing of it runs any more, and it has let go of everything.

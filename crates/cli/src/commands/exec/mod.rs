@@ -72,6 +72,13 @@ async fn execute(args: ExecArgs, state: &StateDir, scope: &Scope) -> Result<Ran,
         None => running.pass_on(logs).await,
     }?;
     let result = executions::conclusion(&running.executor, &running.id).await?;
+    if result.missing > 0 {
+        let text = format_args!(
+            "warning: {} bytes of its output are missing: they could not be kept",
+            result.missing
+        );
+        aside::say(text);
+    }
     if !args.keep && args.id.is_none() {
         running.forget().await;
     }
@@ -125,7 +132,13 @@ impl Running {
 
     /// Passes its output on to its end, which is earlier when somebody asks for that or nobody reads.
     async fn pass_on(&self, logs: LogStreamRequest) -> Result<Option<Broken>, Failure> {
-        let output = self.executor.get_log_stream(logs).await?;
+        let output = match self.executor.get_log_stream(logs).await {
+            Ok(output) => output,
+            Err(error) => {
+                self.cancel().await?;
+                return Ok(Some(Broken::Unread(error)));
+            }
+        };
         let mut passing = Passing::all();
         let mut passed = Box::pin(passing.pass_on(output));
         let passed = tokio::select! {
