@@ -92,11 +92,13 @@ pub(crate) async fn what_ended_while_nobody_owned_it_has_its_true_result(world: 
     if dies_with_its_owner(world) {
         return;
     }
-    let request = world.request("one", &Script::new().say_ready().print("later\n").exit(6));
+    let request = world.request("one", &Script::new().say_ready().sleep(1).print("later\n").exit(6));
     world.before_a_crash(move |executor| async move {
         executor.start(request).await.unwrap();
         executor.wait_for_status(&name("one"), ExecutionStatus::Running, None).await.unwrap();
     });
+    // Nobody is there to tell that it has ended. Where that takes longer it is taken over while it runs, with the same result.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
     let result = match world.executor.wait(&name("one")).await {
         Ok(result) => result,
         Err(Error::AlreadyConcluded { result, .. }) => *result,

@@ -38,6 +38,19 @@ fn provisioned(world: &World, scripts: &[(&str, &str)]) -> jobwright_model::Exec
     request
 }
 
+/// Prints how many microseconds of processor time it may have in which time, by either version of control groups, as the host or a container
+/// sees them.
+const QUOTA: &str = r#"
+one=$(sed -n 's/^[0-9]*:\(.*,\)\{0,1\}cpu\(,.*\)\{0,1\}://p' /proc/self/cgroup)
+two=$(sed -n 's/^0:://p' /proc/self/cgroup)
+for dir in "/sys/fs/cgroup/cpu$one" /sys/fs/cgroup/cpu; do
+  [ -e "$dir/cpu.cfs_quota_us" ] && exec cat "$dir/cpu.cfs_quota_us" "$dir/cpu.cfs_period_us"
+done
+for dir in "/sys/fs/cgroup$two" /sys/fs/cgroup; do
+  [ -e "$dir/cpu.max" ] && exec cat "$dir/cpu.max"
+done
+"#;
+
 // covers: nunet 67
 pub(crate) async fn provision_scripts_run_first_and_in_order(world: &World) {
     if matches!(world.site, Site::Dummy) {
@@ -123,12 +136,15 @@ pub(crate) async fn memory_beyond_its_limit_ends_it_with_a_cause_of_its_own(worl
 pub(crate) async fn parts_of_processors_are_taken_or_refused(world: &World) {
     let mut request = world.request("one", &talkative());
     request.resources.cpu_cores = Some(0.5);
-    match world.executor.run(request).await {
-        Err(Error::Unsupported { .. }) if !world.capabilities().await.limits => {
-            println!("skipped: {} limits no processors", world.site.name());
-        }
-        result => assert_eq!(result.unwrap().exit_code, 0),
+    if !world.capabilities().await.limits {
+        let refused = world.executor.run(request).await;
+        return assert!(matches!(refused, Err(Error::Unsupported { .. })), "{refused:?}");
     }
+    let argv = ["/bin/sh", "-c", QUOTA].map(str::to_owned).to_vec();
+    request.engine_spec = request.engine_spec.with_param("entrypoint", argv);
+    let result = world.executor.run(request).await.unwrap();
+    let quota: Vec<u32> = result.stdout.split_whitespace().map(|number| number.parse().unwrap()).collect();
+    assert!(matches!(quota[..], [quota, period] if quota * 2 == period), "{result:?}");
 }
 
 // covers: nunet 62
