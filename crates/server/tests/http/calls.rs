@@ -34,6 +34,7 @@ async fn each_call(house: &House, client: &ExecutionsClient) {
     assert_eq!(client.wait(&id("e"), Duration::ZERO).await.unwrap(), None);
     client.cancel(&id("e")).await.unwrap();
     client.remove(&id("e"), LONG).await.unwrap();
+    assert_eq!(house.fake.removed_within(), Some(LONG));
     assert_eq!(client.get_info(&id("e")).await.unwrap_err().code(), Some("not_found"));
     house.fake.runs("other");
     client.cleanup().await.unwrap();
@@ -87,4 +88,18 @@ async fn a_start_says_where_the_execution_is_found() {
     assert_eq!(answer.header("cache-control"), Some("no-store"));
     let answer = house.get("/api/v1/executions/e/wait?timeout=0").await;
     assert_eq!((answer.status, answer.body.len()), (204, 0));
+}
+
+#[tokio::test]
+async fn a_removal_has_the_time_that_was_asked_for_and_half_a_minute_otherwise() {
+    let house = House::open().await;
+    for (query, time) in [
+        ("", Duration::from_secs(30)),
+        ("?timeout=0.25", Duration::from_millis(250)),
+        ("?timeout=3600", Duration::from_secs(3600)),
+    ] {
+        house.fake.runs("e");
+        let answer = house.ask(&format!("DELETE /api/v1/executions/e{query}"), "", b"").await;
+        assert_eq!((answer.status, house.fake.removed_within()), (204, Some(time)), "{query}");
+    }
 }

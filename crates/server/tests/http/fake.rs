@@ -33,6 +33,8 @@ struct Inner {
     begun: Mutex<BTreeSet<&'static str>>,
     /// How many bytes of output were pulled.
     pulled: AtomicU64,
+    /// How long the last removal was given.
+    removal: Mutex<Option<Duration>>,
 }
 
 #[derive(Clone)]
@@ -68,6 +70,7 @@ impl Fake {
             starts: Semaphore::new(1_000_000),
             begun: Mutex::default(),
             pulled: AtomicU64::new(0),
+            removal: Mutex::default(),
         }))
     }
 
@@ -139,6 +142,11 @@ impl Fake {
 
     pub(crate) fn pulled(&self) -> u64 {
         self.0.pulled.load(Ordering::SeqCst)
+    }
+
+    /// How long the last removal was given, since this was asked last.
+    pub(crate) fn removed_within(&self) -> Option<Duration> {
+        self.0.removal.lock().unwrap().take()
     }
 
     pub(crate) fn request(&self, name: &str) -> Option<ExecutionRequest> {
@@ -229,8 +237,9 @@ impl Executor for Fake {
         self.set(name, ExecutionStatus::Paused, ExecutionStatus::Running)
     }
 
-    async fn remove(&self, name: &ExecutionId, _: Duration) -> Result<()> {
+    async fn remove(&self, name: &ExecutionId, time: Duration) -> Result<()> {
         self.fail()?;
+        *self.0.removal.lock().unwrap() = Some(time);
         self.change(name, |_| ())?;
         self.entries().remove(name);
         self.0.changed.send_modify(|count| *count += 1);
