@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use crate::Error;
 use crate::http::{Asked, client, get, server};
+use crate::json;
 
 /// How many variables are asked for at a time; GitLab gives no more.
 const PER_PAGE: u32 = 100;
@@ -98,7 +99,7 @@ impl GitLab {
             let asked = Asked { url, token: (TOKEN, token), most: LARGEST_PAGE, wanted: WANTED };
             let (headers, body) = get(&self.client, asked).await?;
             let wrong = |reason| Error::Answer { server: server(first), wanted: WANTED, reason };
-            all.extend(parse(&body).map_err(wrong)?);
+            all.extend(json::parse::<Vec<Variable>>(&body).map_err(wrong)?);
             match next(&headers, page).map_err(wrong)? {
                 Some(next) => page = next,
                 None => return Ok(all),
@@ -114,19 +115,6 @@ fn address(url: &str, id: u32) -> Result<Url, Error> {
         Error::Address { address, reason: error.to_string() }
     })?;
     Ok(url)
-}
-
-/// What is wrong is told by its place and kind: the text itself may be a secret.
-fn parse(body: &[u8]) -> Result<Vec<Variable>, String> {
-    serde_json::from_slice(body).map_err(|error| {
-        let (line, column) = (error.line(), error.column());
-        match error.classify() {
-            serde_json::error::Category::Data => {
-                format!("its JSON has another form (line {line}, column {column})")
-            }
-            _ => format!("it is no JSON (line {line}, column {column})"),
-        }
-    })
 }
 
 /// The number of the page after `page`, if there is one.

@@ -9,6 +9,7 @@ mod error;
 mod executions;
 mod gitlab;
 mod http;
+mod json;
 
 pub use error::Error;
 pub use executions::{ByteStream, EventStream, ExecutionsClient, LogEvent};

@@ -1,54 +1,19 @@
 //! A project's variables, fetched from a small server of this machine.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
-use std::sync::{Arc, Mutex};
+mod support;
+
 use std::time::Duration;
 
 use jobwright_client::{Error, GitLab, Variable};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+
+use support::{Server, answer};
 
 const TOKEN: &str = "glpat-hunter2";
 
-/// A server that answers each request head as it is told to, once a connection.
-struct Server {
-    url: String,
-    seen: Arc<Mutex<Vec<String>>>,
-}
-
-impl Server {
-    async fn new(answer: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let (heads, answer) = (Arc::clone(&seen), Arc::new(answer));
-        tokio::spawn(async move {
-            while let Ok((mut connection, _)) = listener.accept().await {
-                let (heads, answer) = (Arc::clone(&heads), Arc::clone(&answer));
-                tokio::spawn(async move {
-                    let mut head = Vec::new();
-                    while !head.ends_with(b"\r\n\r\n") {
-                        head.push(connection.read_u8().await.unwrap());
-                    }
-                    let head = String::from_utf8(head).unwrap();
-                    heads.lock().unwrap().push(head.clone());
-                    match answer(&head) {
-                        Some(answer) => connection.write_all(answer.as_bytes()).await.unwrap(),
-                        None => std::future::pending().await,
-                    }
-                });
-            }
-        });
-        Self { url, seen }
-    }
-
-    async fn ask(&self) -> Result<Vec<Variable>, Error> {
-        GitLab::new().unwrap().limit(Duration::from_secs(30)).variables(&self.url, 7, TOKEN).await
-    }
-}
-
-fn answer(status: &str, headers: &str, body: &str) -> String {
-    format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n{body}", body.len())
+async fn ask(server: &Server) -> Result<Vec<Variable>, Error> {
+    GitLab::new().unwrap().limit(Duration::from_secs(30)).variables(&server.url, 7, TOKEN).await
 }
 
 fn page(from: u32, to: u32) -> String {
@@ -59,7 +24,7 @@ fn page(from: u32, to: u32) -> String {
 /// What is told when a server answers so.
 async fn refusal(given: String) -> String {
     let server = Server::new(move |_| Some(given.clone())).await;
-    let text = server.ask().await.unwrap_err().to_string();
+    let text = ask(&server).await.unwrap_err().to_string();
     assert!(text.contains("http://127.0.0.1:") && !text.contains(TOKEN), "{text}");
     text
 }
@@ -79,7 +44,7 @@ async fn all_pages_are_read_and_the_token_stands_in_its_header() {
         })
     })
     .await;
-    let variables = server.ask().await.unwrap();
+    let variables = ask(&server).await.unwrap();
     assert_eq!(variables.len(), 130);
     assert_eq!((variables[0].masked, variables[129].masked), (true, false));
     assert_eq!(variables[129].value.as_deref(), Some("v129"));
@@ -92,7 +57,7 @@ async fn all_pages_are_read_and_the_token_stands_in_its_header() {
 async fn a_variable_that_gitlab_hides_has_no_value() {
     let body = r#"[{"key":"A","value":null,"masked":true,"hidden":true,"environment_scope":"prod"}]"#;
     let server = Server::new(move |_| Some(answer("200 OK", "", body))).await;
-    let variables = server.ask().await.unwrap();
+    let variables = ask(&server).await.unwrap();
     assert_eq!((variables[0].value.as_deref(), variables[0].environment_scope.as_str()), (None, "prod"));
 }
 

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use super::ExecutionsClient;
 use crate::Error;
 use crate::http::chain;
+use crate::json;
 
 /// The largest answer in bytes: a list of some hundred thousand executions.
 const MOST: usize = 64 << 20;
@@ -79,7 +80,7 @@ impl Asked<'_> {
     pub(super) async fn json_or_nothing<T: DeserializeOwned>(self) -> Result<Option<T>, Error> {
         let client = self.client;
         let Some(body) = self.bounded_body().await? else { return Ok(None) };
-        serde_json::from_slice(&body).map(Some).map_err(|error| client.wrong("the JSON of its kind", error))
+        json::parse(&body).map(Some).map_err(|reason| client.wrong("the JSON of its kind", reason))
     }
 
     async fn bounded_body(self) -> Result<Option<Vec<u8>>, Error> {
@@ -131,7 +132,7 @@ impl ExecutionsClient {
 
     async fn refusal(&self, answer: Response) -> Error {
         let status = answer.status();
-        match self.read(answer).await.map(|body| serde_json::from_slice::<ErrorAnswer>(&body)) {
+        match self.read(answer).await.map(|body| json::parse::<ErrorAnswer>(&body)) {
             Err(error) => error,
             Ok(Ok(refusal)) => self.refused(status.as_u16(), refusal),
             Ok(Err(_)) => self.wrong("an error as Jobwright writes them", format!("its status is {status}")),

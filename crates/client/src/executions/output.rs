@@ -21,6 +21,7 @@ use super::ExecutionsClient;
 use super::asking::Asked;
 use super::sse::{Decoder, Event, TooLong};
 use crate::Error;
+use crate::json;
 
 /// How long an event stream may say nothing at all; the server says every 15 s that it is there.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -155,7 +156,9 @@ impl Reader {
         let bytes = match data {
             OutputData::Text(text) => Bytes::from(text),
             OutputData::Base64(text) => {
-                Bytes::from(STANDARD.decode(text).map_err(|error| self.client.wrong("base64", error))?)
+                // The decoder's own words quote what it stumbled over.
+                let not = |_| self.client.wrong("output in base64", "it is none");
+                Bytes::from(STANDARD.decode(text).map_err(not)?)
             }
         };
         let next = offset.saturating_add(bytes.len() as u64);
@@ -163,6 +166,6 @@ impl Reader {
     }
 
     fn parse<T: DeserializeOwned>(&self, event: &Event) -> Result<T, Error> {
-        serde_json::from_str(&event.data).map_err(|error| self.client.wrong("an event in JSON", error))
+        json::parse(event.data.as_bytes()).map_err(|reason| self.client.wrong("an event in JSON", reason))
     }
 }
