@@ -53,12 +53,15 @@ pub enum Error {
         limit: Duration,
     },
     /// It answered, but not with what was asked for.
-    #[error("{server} answered with status {status}{}", hint(*status))]
+    #[error("{server} answered with status {status}{}", clause(*status, hint))]
     Status {
         /// The server.
         server: String,
         /// The HTTP status.
         status: u16,
+        /// What a person may have to put right, from whoever knows what was asked; empty when that is nothing beside what the status says
+        /// of any server.
+        hint: &'static str,
     },
     /// What it answered cannot be read.
     #[error("{server} answered with something else than {wanted}: {reason}")]
@@ -83,15 +86,14 @@ impl Error {
     }
 }
 
-/// What a person may have to put right.
-fn hint(status: u16) -> &'static str {
-    match status {
-        300..=399 => ": it refers to another address, which is to be written in its place",
-        401 => ": it does not know the access token, or the token has expired",
-        403 => ": the access token may not read this (it needs the scope `read_api` and the role Maintainer)",
-        404 => ": there is no such project, or the access token may not see it",
-        429 => ": it is asked too often",
-        500..=599 => ": it is in trouble itself",
+/// The hint after a colon; without one what the status says of any server.
+fn clause(status: u16, hint: &str) -> String {
+    let general = match status {
+        300..=399 => "it refers to another address, which is to be written in its place",
+        429 => "it is asked too often",
+        500..=599 => "it is in trouble itself",
         _ => "",
-    }
+    };
+    let hint = if hint.is_empty() { general } else { hint };
+    if hint.is_empty() { String::new() } else { format!(": {hint}") }
 }

@@ -96,7 +96,7 @@ impl GitLab {
             url.query_pairs_mut()
                 .append_pair("per_page", &PER_PAGE.to_string())
                 .append_pair("page", &page.to_string());
-            let asked = Asked { url, token: (TOKEN, token), most: LARGEST_PAGE, wanted: WANTED };
+            let asked = Asked { url, token: (TOKEN, token), most: LARGEST_PAGE, wanted: WANTED, hint };
             let (headers, body) = get(&self.client, asked).await?;
             let wrong = |reason| Error::Answer { server: server(first), wanted: WANTED, reason };
             all.extend(json::parse::<Vec<Variable>>(&body).map_err(wrong)?);
@@ -115,6 +115,16 @@ fn address(url: &str, id: u32) -> Result<Url, Error> {
         Error::Address { address, reason: error.to_string() }
     })?;
     Ok(url)
+}
+
+/// What a person may have to put right at GitLab.
+fn hint(status: u16) -> &'static str {
+    match status {
+        401 => "it does not know the access token, or the token has expired",
+        403 => "the access token may not read this (it needs the scope `read_api` and the role Maintainer)",
+        404 => "there is no such project, or the access token may not see it",
+        _ => "",
+    }
 }
 
 /// The number of the page after `page`, if there is one.

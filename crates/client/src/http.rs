@@ -41,6 +41,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) most: usize,
     /// What the answer should be, for people.
     pub(crate) wanted: &'static str,
+    /// What a person may have to put right when the status is this one; empty when there is nothing to say.
+    pub(crate) hint: fn(u16) -> &'static str,
 }
 
 /// The headers and the body of an answer with the status 200.
@@ -56,7 +58,8 @@ pub(crate) async fn get(client: &Client, asked: Asked<'_>) -> Result<(HeaderMap,
     };
     let mut answer = request.send().await.map_err(unreachable)?;
     if answer.status() != StatusCode::OK {
-        return Err(Error::Status { server, status: answer.status().as_u16() });
+        let status = answer.status().as_u16();
+        return Err(Error::Status { server, status, hint: (asked.hint)(status) });
     }
     let mut body = Vec::new();
     while let Some(piece) = answer.chunk().await.map_err(unreachable)? {
