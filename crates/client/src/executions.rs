@@ -22,6 +22,10 @@ pub use output::{ByteStream, EventStream, LogEvent};
 
 /// How long an answer may take that the server has at hand.
 const LIMIT: Duration = Duration::from_secs(60);
+/// How long an execution has to end that is cancelled: as long as the server's own cleanup, of which its grace is a part.
+const ENDING: Duration = Duration::from_secs(120);
+/// How long is waited for a status when nobody says.
+const STATUS_WAIT: Duration = Duration::from_secs(10);
 /// How long one wait of [`ExecutionsClient::wait_to_end`] lasts.
 const POLL: Duration = Duration::from_secs(60);
 
@@ -71,7 +75,8 @@ impl ExecutionsClient {
         Ok(Self { client: build(builder)?, base, server, token: Some(token), limit: LIMIT })
     }
 
-    /// With this limit for answers that the server has at hand; 60 s when nobody says. What takes as long as an execution likes has none.
+    /// With this limit for answers that the server has at hand; 60 s when nobody says. A call that waits has the time of its wait beside it,
+    /// and output that is followed has none after its head.
     #[must_use]
     pub fn limit(self, limit: Duration) -> Self {
         Self { limit, ..self }
@@ -82,7 +87,7 @@ impl ExecutionsClient {
     /// # Errors
     /// Those of every call: [`Error::Unreachable`], [`Error::TimedOut`], [`Error::Answer`], and [`Error::Refused`] with the server's code.
     pub async fn get_id(&self) -> Result<String, Error> {
-        let answer: ExecutorAnswer = self.ask(Method::GET, "executor").within(self.limit).json().await?;
+        let answer: ExecutorAnswer = self.ask(Method::GET, "executor").json().await?;
         Ok(answer.id)
     }
 
@@ -109,7 +114,7 @@ impl ExecutionsClient {
     /// Refused as `not_found`.
     pub async fn wait(&self, id: &ExecutionId, time: Duration) -> Result<Option<Waited>, Error> {
         let asked = self.of(Method::GET, id, "/wait").query("timeout", time.as_secs_f64());
-        asked.within(self.limit.saturating_add(time)).json_or_nothing().await
+        asked.allowing(time).json_or_nothing().await
     }
 
     /// Waits for its end, however long it takes.
@@ -128,12 +133,12 @@ impl ExecutionsClient {
         }
     }
 
-    /// Ends it; returns when it has ended.
+    /// Ends it; returns when it has ended, for which it has 2 minutes beside the limit. The server goes on ending it when they are over.
     ///
     /// # Errors
     /// Refused as `not_found` or `already_concluded`.
     pub async fn cancel(&self, id: &ExecutionId) -> Result<(), Error> {
-        self.of(Method::POST, id, "/cancel").nothing().await
+        self.of(Method::POST, id, "/cancel").allowing(ENDING).nothing().await
     }
 
     /// Makes it stand still.
@@ -141,7 +146,7 @@ impl ExecutionsClient {
     /// # Errors
     /// Refused as `not_found`, `already_concluded`, `wrong_status` or `unsupported`.
     pub async fn pause(&self, id: &ExecutionId) -> Result<(), Error> {
-        self.of(Method::POST, id, "/pause").within(self.limit).nothing().await
+        self.of(Method::POST, id, "/pause").nothing().await
     }
 
     /// Lets it go on.
@@ -149,7 +154,7 @@ impl ExecutionsClient {
     /// # Errors
     /// As [`pause`](Self::pause).
     pub async fn resume(&self, id: &ExecutionId) -> Result<(), Error> {
-        self.of(Method::POST, id, "/resume").within(self.limit).nothing().await
+        self.of(Method::POST, id, "/resume").nothing().await
     }
 
     /// Ends it within `time` (an hour at most) if it has not ended, and forgets it.
@@ -157,15 +162,16 @@ impl ExecutionsClient {
     /// # Errors
     /// Refused as `not_found` or `did_not_reach`.
     pub async fn remove(&self, id: &ExecutionId, time: Duration) -> Result<(), Error> {
-        self.of(Method::DELETE, id, "").query("timeout", time.as_secs_f64()).nothing().await
+        let asked = self.of(Method::DELETE, id, "").query("timeout", time.as_secs_f64());
+        asked.allowing(time).nothing().await
     }
 
-    /// Removes all of the executor's executions.
+    /// Removes all of the executor's executions, and waits for it so long. The server goes on with it when the time is over.
     ///
     /// # Errors
     /// Refused as `several`, when some could not be removed.
-    pub async fn cleanup(&self) -> Result<(), Error> {
-        self.ask(Method::DELETE, "executions").nothing().await
+    pub async fn cleanup(&self, time: Duration) -> Result<(), Error> {
+        self.ask(Method::DELETE, "executions").allowing(time).nothing().await
     }
 
     /// All executions, in the order of their ids.
@@ -173,7 +179,7 @@ impl ExecutionsClient {
     /// # Errors
     /// Those of every call.
     pub async fn list(&self) -> Result<Vec<ExecutionListItem>, Error> {
-        let list: ExecutionList = self.ask(Method::GET, "executions").within(self.limit).json().await?;
+        let list: ExecutionList = self.ask(Method::GET, "executions").json().await?;
         Ok(list.executions)
     }
 
@@ -182,7 +188,7 @@ impl ExecutionsClient {
     /// # Errors
     /// Refused as `not_found`.
     pub async fn get_status(&self, id: &ExecutionId) -> Result<ExecutionStatus, Error> {
-        let answer: StatusAnswer = self.of(Method::GET, id, "/status").within(self.limit).json().await?;
+        let answer: StatusAnswer = self.of(Method::GET, id, "/status").json().await?;
         Ok(answer.status)
     }
 
@@ -196,23 +202,19 @@ impl ExecutionsClient {
         status: ExecutionStatus,
         time: Option<Duration>,
     ) -> Result<(), Error> {
-        let mut asked = self.of(Method::GET, id, "/status").query("until", status);
-        if let Some(time) = time {
-            asked = asked.query("timeout", time.as_secs_f64());
-        }
-        asked
-            .within(self.limit.saturating_add(time.unwrap_or_default()))
-            .json::<StatusAnswer>()
-            .await
-            .map(drop)
+        let time = time.unwrap_or(STATUS_WAIT);
+        let asked = self.of(Method::GET, id, "/status").query("until", status);
+        let asked = asked.query("timeout", time.as_secs_f64()).allowing(time);
+        asked.json::<StatusAnswer>().await.map(drop)
     }
 
-    /// Runs a command beside it, in its environment, to its end.
+    /// Runs a command beside it, in its environment, and waits so long for its end. When the time is over the command goes on.
     ///
     /// # Errors
     /// Refused as `not_found`, `already_concluded`, `wrong_status`, `invalid` or `unsupported`.
-    pub async fn exec(&self, id: &ExecutionId, argv: &[String]) -> Result<ExecOutput, Error> {
-        self.of(Method::POST, id, "/exec").body(&ExecCommand { argv: argv.to_vec() })?.json().await
+    pub async fn exec(&self, id: &ExecutionId, argv: &[String], time: Duration) -> Result<ExecOutput, Error> {
+        let asked = self.of(Method::POST, id, "/exec").body(&ExecCommand { argv: argv.to_vec() })?;
+        asked.allowing(time).json().await
     }
 
     /// What it uses.
@@ -220,7 +222,7 @@ impl ExecutionsClient {
     /// # Errors
     /// Refused as `not_found`, `already_concluded`, `wrong_status` or `unsupported`.
     pub async fn stats(&self, id: &ExecutionId) -> Result<ExecutionStats, Error> {
-        self.of(Method::GET, id, "/stats").within(self.limit).json().await
+        self.of(Method::GET, id, "/stats").json().await
     }
 
     /// What is known of it.
@@ -228,7 +230,7 @@ impl ExecutionsClient {
     /// # Errors
     /// Refused as `not_found`.
     pub async fn get_info(&self, id: &ExecutionId) -> Result<ExecutionInfo, Error> {
-        self.of(Method::GET, id, "").within(self.limit).json().await
+        self.of(Method::GET, id, "").json().await
     }
 
     /// How it is reached.
@@ -236,7 +238,7 @@ impl ExecutionsClient {
     /// # Errors
     /// As [`stats`](Self::stats).
     pub async fn get_net_info(&self, id: &ExecutionId) -> Result<NetInfo, Error> {
-        self.of(Method::GET, id, "/network").within(self.limit).json().await
+        self.of(Method::GET, id, "/network").json().await
     }
 }
 

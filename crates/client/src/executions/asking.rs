@@ -1,6 +1,7 @@
 //! One request and its answer, within bounds of size and time. Not for streams, which have no end that could be waited for.
 
 use std::fmt::Display;
+use std::future::Future;
 use std::time::Duration;
 
 use jobwright_model::{ErrorAnswer, ExecutionId};
@@ -26,7 +27,8 @@ pub(super) struct Asked<'a> {
     url: Url,
     headers: HeaderMap,
     body: Vec<u8>,
-    limit: Option<Duration>,
+    /// How long the answer may take.
+    limit: Duration,
 }
 
 impl ExecutionsClient {
@@ -34,7 +36,7 @@ impl ExecutionsClient {
         let mut url = self.base.clone();
         url.set_path(&format!("api/v1/{path}"));
         let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(JSON))]);
-        Asked { client: self, method, url, headers, body: Vec::new(), limit: None }
+        Asked { client: self, method, url, headers, body: Vec::new(), limit: self.limit }
     }
 
     /// Asks about one execution; `what` is what follows its id in the path.
@@ -59,9 +61,9 @@ impl Asked<'_> {
         Ok(self.header(CONTENT_TYPE, HeaderValue::from_static(JSON)))
     }
 
-    /// The whole answer must be there by then.
-    pub(super) fn within(mut self, limit: Duration) -> Self {
-        self.limit = Some(limit);
+    /// So much longer than an answer that the server has at hand.
+    pub(super) fn allowing(mut self, time: Duration) -> Self {
+        self.limit = self.limit.saturating_add(time);
         self
     }
 
@@ -84,14 +86,8 @@ impl Asked<'_> {
     }
 
     async fn bounded_body(self) -> Result<Option<Vec<u8>>, Error> {
-        let (limit, server) = (self.limit, self.client.server.clone());
-        match limit {
-            None => self.body_of_success().await,
-            Some(limit) => {
-                let late = |_| Err(Error::TimedOut { server, limit });
-                timeout(limit, self.body_of_success()).await.unwrap_or_else(late)
-            }
-        }
+        let (client, limit) = (self.client, self.limit);
+        client.within(limit, self.body_of_success()).await
     }
 
     /// The whole body of a success; none when it has none.
@@ -105,7 +101,12 @@ impl Asked<'_> {
     }
 
     /// The answer as soon as its head is there, when it is a success.
-    pub(super) async fn send(self) -> Result<Response, Error> {
+    pub(super) async fn head(self) -> Result<Response, Error> {
+        let (client, limit) = (self.client, self.limit);
+        client.within(limit, self.send()).await
+    }
+
+    async fn send(self) -> Result<Response, Error> {
         let client = self.client;
         let mut request = client.client.request(self.method, self.url).headers(self.headers).body(self.body);
         if let Some(token) = &client.token {
@@ -117,6 +118,16 @@ impl Asked<'_> {
 }
 
 impl ExecutionsClient {
+    /// What comes of it, when it comes in time.
+    pub(super) async fn within<T>(
+        &self,
+        limit: Duration,
+        what: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let late = |_| Err(Error::TimedOut { server: self.server.clone(), limit });
+        timeout(limit, what).await.unwrap_or_else(late)
+    }
+
     async fn read(&self, mut answer: Response) -> Result<Vec<u8>, Error> {
         let mut body = Vec::new();
         while let Some(piece) = answer.chunk().await.map_err(|error| self.unreachable(error))? {

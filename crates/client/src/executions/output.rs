@@ -15,7 +15,6 @@ use jobwright_model::{
 use reqwest::header::{ACCEPT, HeaderName, HeaderValue, RANGE};
 use reqwest::{Method, Response};
 use serde::de::DeserializeOwned;
-use tokio::time::timeout;
 
 use super::ExecutionsClient;
 use super::asking::Asked;
@@ -23,7 +22,8 @@ use super::sse::{Decoder, Event, TooLong};
 use crate::Error;
 use crate::json;
 
-/// How long an event stream may say nothing at all; the server says every 15 s that it is there.
+/// How long a stream may say nothing at all: output that is there is on its way, and in an event stream the server says every 15 s that it
+/// is there.
 const SILENCE: Duration = Duration::from_secs(60);
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -72,17 +72,25 @@ impl ExecutionsClient {
             let value = HeaderValue::try_from(value).map_err(|error| Error::Client(error.to_string()))?;
             asked = asked.header(RANGE, value);
         }
-        let (answer, client) = (asked.send().await?, self.clone());
+        let (answer, client) = (asked.head().await?, self.clone());
+        // Output that is not followed lies there already; that which is may be silent as long as it likes.
+        let silence = if request.follow { Duration::MAX } else { SILENCE };
         Ok(Box::pin(stream::unfold(Some(answer), move |answer| {
             let client = client.clone();
             async move {
                 let mut answer = answer?;
-                match answer.chunk().await {
+                match client.piece(&mut answer, silence).await {
                     Ok(piece) => piece.map(|piece| (Ok(piece), Some(answer))),
-                    Err(error) => Some((Err(client.unreachable(error)), None)),
+                    Err(error) => Some((Err(error), None)),
                 }
             }
         })))
+    }
+
+    /// The next piece of an answer, when it comes in time; none at its end.
+    async fn piece(&self, answer: &mut Response, silence: Duration) -> Result<Option<Bytes>, Error> {
+        let piece = async { answer.chunk().await.map_err(|error| self.unreachable(error)) };
+        self.within(silence, piece).await
     }
 
     /// Its output as events; from `next` of the last event that was read on, when one is given.
@@ -94,7 +102,7 @@ impl ExecutionsClient {
         if let Some(from) = from {
             asked = asked.header(LAST_EVENT_ID, from);
         }
-        let answer = asked.send().await?;
+        let answer = asked.head().await?;
         let reader = Reader { client: self.clone(), answer, decoder: Decoder::default() };
         Ok(Box::pin(stream::unfold(Some(reader), |reader| async move {
             let mut reader = reader?;
@@ -129,10 +137,7 @@ impl Reader {
             if self.decoder.has_more() {
                 continue;
             }
-            let server = self.client.server.clone();
-            let piece = timeout(SILENCE, self.answer.chunk()).await;
-            let piece = piece.map_err(|_| Error::TimedOut { server, limit: SILENCE })?;
-            match piece.map_err(|error| self.client.unreachable(error))? {
+            match self.client.piece(&mut self.answer, SILENCE).await? {
                 Some(piece) => self.decoder.push(&piece),
                 None => return Err(self.client.wrong("a whole event stream", "it broke off before its end")),
             }

@@ -27,7 +27,7 @@ async fn each_call(house: &House, client: &ExecutionsClient) {
     client.wait_for_status(&id("e"), ExecutionStatus::Paused, None).await.unwrap();
     client.resume(&id("e")).await.unwrap();
     assert_eq!(client.get_status(&id("e")).await.unwrap(), ExecutionStatus::Running);
-    let output = client.exec(&id("e"), &["echo".into(), "a b".into()]).await.unwrap();
+    let output = client.exec(&id("e"), &["echo".into(), "a b".into()], LONG).await.unwrap();
     assert_eq!((output.exit_code, output.stdout.as_str()), (7, "echo a b"));
     assert_eq!(client.stats(&id("e")).await.unwrap().pids, 4);
     assert_eq!(client.get_net_info(&id("e")).await.unwrap().mapped_ports[0].executor_port, 80);
@@ -37,7 +37,7 @@ async fn each_call(house: &House, client: &ExecutionsClient) {
     assert_eq!(house.fake.removed_within(), Some(LONG));
     assert_eq!(client.get_info(&id("e")).await.unwrap_err().code(), Some("not_found"));
     house.fake.runs("other");
-    client.cleanup().await.unwrap();
+    client.cleanup(LONG).await.unwrap();
     assert_eq!(client.list().await.unwrap(), []);
 }
 

@@ -7,7 +7,7 @@ use jobwright_executor::Error;
 use jobwright_model::ExecutionStatus;
 
 use crate::fake::{id, job, result};
-use crate::support::House;
+use crate::support::{House, LONG};
 
 fn errors() -> Vec<(Error, u16, &'static str)> {
     let e = || id("e");
@@ -61,7 +61,7 @@ async fn what_has_concluded_comes_with_its_result() {
             client.cancel(&id("e")).await.unwrap_err(),
             client.pause(&id("e")).await.unwrap_err(),
             client.resume(&id("e")).await.unwrap_err(),
-            client.exec(&id("e"), &["true".into()]).await.unwrap_err(),
+            client.exec(&id("e"), &["true".into()], LONG).await.unwrap_err(),
             client.stats(&id("e")).await.unwrap_err(),
             client.get_net_info(&id("e")).await.unwrap_err(),
         ];

@@ -63,7 +63,7 @@ async fn an_execution_goes_its_whole_way_over_http() {
     assert_eq!(client.get_status(&id("long")).await.unwrap(), ExecutionStatus::Failed);
     let wrong = ExecutionRequest::new(job("j"), id("x"), SpecConfig::new("nothing"));
     assert_eq!(client.start(&wrong).await.unwrap_err().code(), Some("unknown_engine"));
-    client.cleanup().await.unwrap();
+    client.cleanup(LONG).await.unwrap();
     assert_eq!(client.list().await.unwrap(), []);
     task.abort();
 }
