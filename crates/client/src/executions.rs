@@ -5,13 +5,13 @@ mod asking;
 mod output;
 mod sse;
 
-use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use jobwright_model::{
     ExecCommand, ExecOutput, ExecutionId, ExecutionInfo, ExecutionList, ExecutionListItem, ExecutionRequest,
     ExecutionResult, ExecutionStats, ExecutionStatus, ExecutorAnswer, NetInfo, Started, StatusAnswer, Waited,
+    is_loopback_host,
 };
 use reqwest::{Client, Method, Url};
 
@@ -71,7 +71,8 @@ impl ExecutionsClient {
         let base = address(url)?;
         let server = crate::http::server(&base);
         // A proxy from the environment is no way to this machine, and would be told the token.
-        let builder = if is_loopback(&base) { builder().no_proxy() } else { builder() };
+        let builder =
+            if base.host_str().is_some_and(is_loopback_host) { builder().no_proxy() } else { builder() };
         Ok(Self { client: build(builder)?, base, server, token: Some(token), limit: LIMIT })
     }
 
@@ -255,12 +256,6 @@ fn address(text: &str) -> Result<Url, Error> {
         return Err(refuse("it has more than a scheme, a host and a port"));
     }
     Ok(url)
-}
-
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
 }
 
 /// What stands before an `@` may be a password.

@@ -12,6 +12,7 @@ mod exit;
 mod ids;
 mod job;
 pub mod labels;
+mod loopback;
 mod network;
 mod registry;
 mod state;
@@ -36,6 +37,7 @@ pub use execution_request::{
 pub use exit::{ExitStatus, StepExit, Usage};
 pub use ids::{ExecutionId, InvalidId, JobId, OwnerId, RunId, StepUuid, TaskUuid};
 pub use job::{Job, Phase, Readiness, Timeouts};
+pub use loopback::{is_loopback, is_loopback_host};
 pub use network::{Conn, HostAlias, Port};
 pub use registry::Auth;
 pub use state::StepState;

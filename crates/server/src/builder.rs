@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::http::uri::Authority;
 use axum::{Router, middleware};
 use jobwright_executor::Executor;
+use jobwright_model::is_loopback;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -145,7 +146,7 @@ impl Builder {
     }
 
     async fn tcp_door(&self, address: SocketAddr, router: &Router) -> Result<Door> {
-        let is_loopback = address.ip().to_canonical().is_loopback();
+        let is_loopback = is_loopback(address.ip());
         if !is_loopback && !self.beyond_loopback {
             return Err(Error::NotLoopback(address));
         }

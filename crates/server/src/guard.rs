@@ -1,7 +1,6 @@
 //! Who may ask over TCP: whoever has the token, and under a name that is this server's. A page of another site whose name was made to
 //! lead here (DNS rebinding) sends its own name, and is refused before anything else. A unix socket has no guard but its file's mode.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -10,6 +9,7 @@ use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use jobwright_model::is_loopback_host;
 
 use crate::api::HEALTH;
 use crate::refusal::Refusal;
@@ -69,7 +69,7 @@ impl Guard {
     fn knows(&self, authority: &Authority) -> bool {
         let host = authority.host();
         !authority.as_str().contains('@')
-            && (is_loopback(host) || self.names.iter().any(|name| name.eq_ignore_ascii_case(host)))
+            && (is_loopback_host(host) || self.names.iter().any(|name| name.eq_ignore_ascii_case(host)))
     }
 }
 
@@ -84,9 +84,4 @@ fn one(headers: &HeaderMap, name: axum::http::HeaderName) -> Option<&str> {
 fn same(origin: &str, host: &Authority) -> bool {
     let authority = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
     authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host.as_str()))
-}
-
-fn is_loopback(host: &str) -> bool {
-    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    host.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
