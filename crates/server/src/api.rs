@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::places::Waits;
 use crate::refusal::Refusal;
 use crate::{executions, logs, openapi};
 
@@ -27,6 +28,8 @@ pub(crate) struct Api {
     pub(crate) closing: CancellationToken,
     /// What was begun for somebody and is carried to its end when they hang up.
     pub(crate) carried: TaskTracker,
+    /// The places of the door that this is asked at for requests that wait.
+    pub(crate) waits: Waits,
     /// How often an event stream without events says that it is still there.
     pub(crate) keep_alive: std::time::Duration,
 }

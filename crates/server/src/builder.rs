@@ -10,16 +10,22 @@ use axum::{Router, middleware};
 use jobwright_executor::Executor;
 use jobwright_model::is_loopback;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::api::{Api, router};
 use crate::guard::{self, Guard};
+use crate::places::Places;
 use crate::server::{Door, Listener, Server};
 use crate::token::Token;
 use crate::unix::Socket;
 use crate::{Error, Result};
 
+/// How many connections a door has at a time.
+const CONNECTIONS: usize = 1024;
+/// How long a client may take nothing of its answer.
+const STALL: Duration = Duration::from_secs(60);
 /// How long what is being done has to end when the server is to end.
 const GRACE: Duration = Duration::from_secs(10);
 /// How often an event stream without events says that it is still there.
@@ -44,6 +50,8 @@ pub struct Builder {
     names: Vec<String>,
     grace: Duration,
     keep_alive: Duration,
+    connections: usize,
+    stall: Duration,
 }
 
 impl Builder {
@@ -57,6 +65,8 @@ impl Builder {
             names: Vec::new(),
             grace: GRACE,
             keep_alive: KEEP_ALIVE,
+            connections: CONNECTIONS,
+            stall: STALL,
         }
     }
 
@@ -111,6 +121,21 @@ impl Builder {
         self
     }
 
+    /// How many connections there are at a time at each address, two at least; 1024 when nobody says. More wait to be taken. Three quarters
+    /// of them may be of requests that wait.
+    #[must_use]
+    pub fn connections(mut self, connections: usize) -> Self {
+        self.connections = connections;
+        self
+    }
+
+    /// How long a client may take nothing of what it is being sent before the connection is broken off; a minute when nobody says.
+    #[must_use]
+    pub fn stall(mut self, stall: Duration) -> Self {
+        self.stall = stall;
+        self
+    }
+
     /// Listens; nothing is answered before [`Server::run`].
     ///
     /// # Errors
@@ -123,29 +148,37 @@ impl Builder {
             return Err(Error::Name(name.clone()));
         }
         let (closing, carried) = (CancellationToken::new(), TaskTracker::new());
+        let mut doors = Vec::new();
+        for address in &self.tcp {
+            doors.push(self.tcp_door(*address, &closing, &carried).await?);
+        }
+        for path in &self.unix {
+            let (router, connections) = self.room(&closing, &carried);
+            let listener = Listener::Unix(Socket::bind(path).await?);
+            doors.push(Door { address: Address::Unix(path.clone()), listener, router, connections });
+        }
+        Ok(Server { doors, closing, carried, grace: self.grace, stall: self.stall })
+    }
+
+    /// What is answered at a door, and its places for connections.
+    fn room(&self, closing: &CancellationToken, carried: &TaskTracker) -> (Router, Arc<Semaphore>) {
+        let places = Places::new(self.connections);
         let api = Api {
             executor: Arc::clone(&self.executor),
             closing: closing.clone(),
             carried: carried.clone(),
+            waits: places.waits,
             keep_alive: self.keep_alive,
         };
-        let router = router(api);
-        let mut doors = Vec::new();
-        for address in &self.tcp {
-            doors.push(self.tcp_door(*address, &router).await?);
-        }
-        for path in &self.unix {
-            let socket = Socket::bind(path).await?;
-            doors.push(Door {
-                address: Address::Unix(path.clone()),
-                listener: Listener::Unix(socket),
-                router: router.clone(),
-            });
-        }
-        Ok(Server { doors, closing, carried, grace: self.grace })
+        (router(api), places.connections)
     }
 
-    async fn tcp_door(&self, address: SocketAddr, router: &Router) -> Result<Door> {
+    async fn tcp_door(
+        &self,
+        address: SocketAddr,
+        closing: &CancellationToken,
+        carried: &TaskTracker,
+    ) -> Result<Door> {
         let is_loopback = is_loopback(address.ip());
         if !is_loopback && !self.beyond_loopback {
             return Err(Error::NotLoopback(address));
@@ -163,8 +196,9 @@ impl Builder {
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = Address::Tcp(listener.local_addr().map_err(failed)?);
         let guard = Arc::new(Guard { token, names });
-        let router = router.clone().layer(middleware::from_fn_with_state(guard, guard::check));
-        Ok(Door { address, listener: Listener::Tcp(listener), router })
+        let (router, connections) = self.room(closing, carried);
+        let router = router.layer(middleware::from_fn_with_state(guard, guard::check));
+        Ok(Door { address, listener: Listener::Tcp(listener), router, connections })
     }
 }
 

@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use crate::api::Api;
 use crate::body::JsonBody;
 use crate::extract::{Asked, Id, Nothing, seconds};
+use crate::places::Place;
 use crate::refusal::Refusal;
 use crate::schema;
 
@@ -121,7 +122,7 @@ pub(crate) async fn remove(State(api): State<Api>, Id(id): Id, Asked(within): As
 /// How an execution stands; with `until`, as soon as it stands so.
 #[utoipa::path(get, path = "/api/v1/executions/{id}/status", tag = "executions", params(schema::PathId, schema::StatusQuery), responses(
     (status = 200, description = "How it stands.", body = schema::StatusAnswer),
-    (status = "default", description = "An error: `not_found`, `did_not_reach`, when it did not come to `until` in time.", body = schema::ErrorAnswer),
+    (status = "default", description = "An error: `not_found`, `too_many_waiting`, `did_not_reach`, when it did not come to `until` in time.", body = schema::ErrorAnswer),
 ))]
 pub(crate) async fn get_status(
     State(api): State<Api>,
@@ -135,6 +136,7 @@ pub(crate) async fn get_status(
         }
         None => api.executor.get_status(&id).await?,
         Some(status) => {
+            let _place = place(&api, query.timeout)?;
             api.unless_closing(api.executor.wait_for_status(&id, status, query.timeout)).await??;
             status
         }
@@ -142,17 +144,23 @@ pub(crate) async fn get_status(
     Ok(Json(StatusAnswer { execution_id: id, status }))
 }
 
+/// The place of a request that waits; one that may wait for no time needs none.
+fn place(api: &Api, time: Option<Duration>) -> Result<Option<Place>, Refusal> {
+    if time == Some(Duration::ZERO) { Ok(None) } else { api.waits.take().map(Some) }
+}
+
 /// Waits until an execution has ended, for some time.
 #[utoipa::path(get, path = "/api/v1/executions/{id}/wait", tag = "executions", params(schema::PathId, schema::WaitQuery), responses(
     (status = 200, description = "It has ended; `concluded_before` says whether it had when this was asked.", body = schema::Waited),
     (status = 204, description = "The time is over and it has not ended: ask again."),
-    (status = "default", description = "An error: `not_found`.", body = schema::ErrorAnswer),
+    (status = "default", description = "An error: `not_found`, `too_many_waiting`.", body = schema::ErrorAnswer),
 ))]
 pub(crate) async fn wait(
     State(api): State<Api>,
     Id(id): Id,
     Asked(within): Asked<Within>,
 ) -> Result<Response, Refusal> {
+    let _place = place(&api, within.timeout)?;
     let limit = within.timeout.unwrap_or(WAIT);
     let mut waiting = pin!(api.unless_closing(api.executor.wait(&id)));
     let outcome = match timeout(limit, waiting.as_mut()).await {
@@ -204,7 +212,7 @@ pub(crate) async fn resume(State(api): State<Api>, Id(id): Id, Asked(Nothing {})
 /// Runs a command in an execution, to its end.
 #[utoipa::path(post, path = "/api/v1/executions/{id}/exec", tag = "executions", params(schema::PathId), request_body = schema::ExecCommand, responses(
     (status = 200, description = "What came of it.", body = schema::ExecOutput),
-    (status = "default", description = "An error: `not_found`, `already_concluded` (with `result`), `wrong_status`, `invalid`, `unsupported`.", body = schema::ErrorAnswer),
+    (status = "default", description = "An error: `not_found`, `already_concluded` (with `result`), `wrong_status`, `invalid`, `unsupported`, `too_many_waiting`.", body = schema::ErrorAnswer),
 ))]
 pub(crate) async fn exec(
     State(api): State<Api>,
@@ -212,6 +220,7 @@ pub(crate) async fn exec(
     Asked(Nothing {}): Asked<Nothing>,
     JsonBody(command): JsonBody<ExecCommand>,
 ) -> Answer<ExecOutput> {
+    let _place = api.waits.take()?;
     Ok(Json(api.unless_closing(api.executor.exec(&id, &command.argv)).await??))
 }
 

@@ -12,10 +12,12 @@ mod extract;
 mod guard;
 mod logs;
 mod openapi;
+mod places;
 mod range;
 mod refusal;
 mod schema;
 mod server;
+mod stall;
 mod token;
 mod unix;
 

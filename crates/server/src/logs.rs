@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::Api;
 use crate::extract::{Asked, Id, flag};
+use crate::places::Place;
 use crate::refusal::Refusal;
 use crate::schema;
 
@@ -43,7 +44,7 @@ pub(crate) struct LogQuery {
     )),
     (status = 206, description = "The bytes that `Range` asked for.", body = schema::Bytes, content_type = "application/octet-stream"),
     (status = 416, description = "There is no byte of what `Range` asked for: `no_such_range`.", body = schema::ErrorAnswer),
-    (status = "default", description = "An error: `not_found`, `other_job`, `logs_expired`, `invalid_range`, `invalid_query`.", body = schema::ErrorAnswer),
+    (status = "default", description = "An error: `not_found`, `other_job`, `logs_expired`, `invalid_range`, `invalid_query`, `too_many_waiting`.", body = schema::ErrorAnswer),
 ))]
 pub(crate) async fn get_logs(
     State(api): State<Api>,
@@ -51,11 +52,13 @@ pub(crate) async fn get_logs(
     Asked(query): Asked<LogQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
+    let events = wants_events(&headers);
+    let place = if events || query.follow { Some(api.waits.take()?) } else { None };
     let request = request(&api, id, query).await?;
-    if wants_events(&headers) {
-        events::answer(&api, request, &headers).await
+    if events {
+        events::answer(&api, request, &headers, place).await
     } else {
-        raw::answer(&api, request, &headers).await
+        raw::answer(&api, request, &headers, place).await
     }
 }
 
@@ -76,17 +79,19 @@ fn wants_events(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Output until its end; broken off when the server is to end, so that nobody takes what they have for all of it.
-fn until_closing(output: OutputStream, closing: CancellationToken) -> Chunks {
-    Box::pin(stream::unfold(Some(output), move |output| {
+/// Output until its end; broken off when the server is to end, so that nobody takes what they have for all of it. It keeps its place until
+/// it is dropped.
+fn until_closing(output: OutputStream, closing: CancellationToken, place: Option<Place>) -> Chunks {
+    let output = Some((output, place));
+    Box::pin(stream::unfold(output, move |output| {
         let closing = closing.clone();
         async move {
-            let mut output = output?;
+            let (mut output, place) = output?;
             tokio::select! {
                 biased;
                 () = closing.cancelled() => Some((Err(Refusal::shutting_down()), None)),
                 next = output.next() => match next? {
-                    Ok(chunk) => Some((Ok(chunk), Some(output))),
+                    Ok(chunk) => Some((Ok(chunk), Some((output, place)))),
                     Err(error) => Some((Err(error.into()), None)),
                 },
             }

@@ -12,18 +12,18 @@ use hyper_util::service::TowerToHyperService;
 use jobwright_executor::Executor;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::builder::{Address, Builder};
+use crate::places::Place;
+use crate::stall::Stalling;
 use crate::unix::Socket;
 
 /// How long the head of a request may take to come, and how long a connection may be idle before it.
 const HEAD: Duration = Duration::from_secs(30);
-/// How many connections there are at a time; more wait to be taken.
-const CONNECTIONS: usize = 1024;
 /// How long to rest when a connection cannot be taken, for want of file descriptors mostly.
 const REST: Duration = Duration::from_millis(100);
 
@@ -32,6 +32,8 @@ pub(crate) struct Door {
     pub(crate) address: Address,
     pub(crate) listener: Listener,
     pub(crate) router: Router,
+    /// Its places for connections.
+    pub(crate) connections: Arc<Semaphore>,
 }
 
 pub(crate) enum Listener {
@@ -45,6 +47,7 @@ pub struct Server {
     pub(crate) closing: CancellationToken,
     pub(crate) carried: TaskTracker,
     pub(crate) grace: Duration,
+    pub(crate) stall: Duration,
 }
 
 impl Server {
@@ -68,7 +71,7 @@ impl Server {
             closing: self.closing.clone(),
             cut: cut.clone(),
             connections: connections.clone(),
-            places: Arc::new(Semaphore::new(CONNECTIONS)),
+            stall: self.stall,
         };
         let _when_dropped = (self.closing.clone().drop_guard(), cut.clone().drop_guard());
         for door in self.doors {
@@ -96,14 +99,14 @@ struct House {
     closing: CancellationToken,
     cut: CancellationToken,
     connections: TaskTracker,
-    places: Arc<Semaphore>,
+    stall: Duration,
 }
 
 impl House {
     /// Takes connections until the server is to end.
     async fn accept(self, door: Door) {
         while let Some(Ok(place)) =
-            self.closing.run_until_cancelled(Arc::clone(&self.places).acquire_owned()).await
+            self.closing.run_until_cancelled(Arc::clone(&door.connections).acquire_owned()).await
         {
             let accepted = match &door.listener {
                 Listener::Tcp(listener) => {
@@ -128,13 +131,14 @@ impl House {
         }
     }
 
-    fn serve<S>(self, stream: S, router: &Router, place: OwnedSemaphorePermit)
+    fn serve<S>(self, stream: S, router: &Router, place: Place)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let service = TowerToHyperService::new(router.clone());
         self.connections.clone().spawn(async move {
             let _place = place;
+            let stream = Stalling::new(stream, self.stall);
             let mut http = http1::Builder::new();
             http.timer(TokioTimer::new()).header_read_timeout(HEAD);
             let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));

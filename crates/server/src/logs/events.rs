@@ -12,6 +12,7 @@ use jobwright_model::{EndEvent, ExecutionId, LogStreamRequest, OutputData, Outpu
 
 use super::{Chunks, end, until_closing, window};
 use crate::api::Api;
+use crate::places::Place;
 use crate::refusal::Refusal;
 
 const LAST_EVENT_ID: &str = "last-event-id";
@@ -20,13 +21,14 @@ pub(super) async fn answer(
     api: &Api,
     mut request: LogStreamRequest,
     headers: &HeaderMap,
+    place: Option<Place>,
 ) -> Result<Response, Refusal> {
     let from = last_event(headers)?;
     // Who comes again has read from there on; what came in the meantime is theirs too.
     request.tail &= from.is_none();
     let id = request.execution_id.clone();
     let output = api.executor.get_log_stream(request).await?;
-    let chunks = window(until_closing(output, api.closing.clone()), from.unwrap_or(0), u64::MAX);
+    let chunks = window(until_closing(output, api.closing.clone(), place), from.unwrap_or(0), u64::MAX);
     let api = api.clone();
     let keep_alive = KeepAlive::new().interval(api.keep_alive);
     let events = stream::unfold(Some(chunks), move |chunks| next(api.clone(), id.clone(), chunks));

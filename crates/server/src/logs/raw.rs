@@ -9,6 +9,7 @@ use jobwright_model::LogStreamRequest;
 
 use super::{Chunks, end, until_closing, window};
 use crate::api::Api;
+use crate::places::Place;
 use crate::range::Range;
 use crate::refusal::Refusal;
 
@@ -16,9 +17,10 @@ pub(super) async fn answer(
     api: &Api,
     request: LogStreamRequest,
     headers: &HeaderMap,
+    place: Option<Place>,
 ) -> Result<Response, Refusal> {
     let Some(range) = Range::of(headers)? else {
-        return Ok((head(), body(open(api, request).await?)).into_response());
+        return Ok((head(), body(open(api, request, place).await?)).into_response());
     };
     if request.follow || request.tail {
         let message = "a range is of what there is, and goes with neither follow nor tail; \
@@ -30,7 +32,7 @@ pub(super) async fn answer(
 
 /// The answer to a range. What is at its end is found by looking first: the header with it comes before the bytes.
 async fn part(api: &Api, request: LogStreamRequest, range: Range) -> Result<Response, Refusal> {
-    let seen = length(open(api, request.clone()).await?, range.until()).await?;
+    let seen = length(open(api, request.clone(), None).await?, range.until()).await?;
     let Some((from, to)) = range.within(seen) else {
         let message = format!("there is no byte of that range: the output has {seen} so far");
         let refusal = Refusal::new(StatusCode::RANGE_NOT_SATISFIABLE, "no_such_range", message);
@@ -41,7 +43,7 @@ async fn part(api: &Api, request: LogStreamRequest, range: Range) -> Result<Resp
         (CONTENT_RANGE, value(format!("bytes {from}-{}/{whole}", to - 1))),
         (CONTENT_LENGTH, HeaderValue::from(to - from)),
     ];
-    let chunks = window(open(api, request).await?, from, to);
+    let chunks = window(open(api, request, None).await?, from, to);
     Ok((StatusCode::PARTIAL_CONTENT, head(), place, body(chunks)).into_response())
 }
 
@@ -56,8 +58,8 @@ async fn length(mut chunks: Chunks, until: u64) -> Result<u64, Refusal> {
     Ok(length.min(until))
 }
 
-async fn open(api: &Api, request: LogStreamRequest) -> Result<Chunks, Refusal> {
-    Ok(until_closing(api.executor.get_log_stream(request).await?, api.closing.clone()))
+async fn open(api: &Api, request: LogStreamRequest, place: Option<Place>) -> Result<Chunks, Refusal> {
+    Ok(until_closing(api.executor.get_log_stream(request).await?, api.closing.clone(), place))
 }
 
 fn head() -> [(axum::http::HeaderName, HeaderValue); 2] {

@@ -1,6 +1,6 @@
 //! An executor in memory: executions do what a test says, and a call fails when a test says so.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -29,8 +29,10 @@ struct Inner {
     changed: watch::Sender<u64>,
     /// A start waits for one of these.
     starts: Semaphore,
-    /// Which calls that take time have begun.
-    begun: Mutex<BTreeSet<&'static str>>,
+    /// How many calls that take time have begun.
+    begun: Mutex<BTreeMap<&'static str, usize>>,
+    /// How many streams of output are held.
+    streams: Mutex<usize>,
     /// How many bytes of output were pulled.
     pulled: AtomicU64,
     /// How long the last removal was given.
@@ -69,6 +71,7 @@ impl Fake {
             changed: watch::Sender::default(),
             starts: Semaphore::new(1_000_000),
             begun: Mutex::default(),
+            streams: Mutex::default(),
             pulled: AtomicU64::new(0),
             removal: Mutex::default(),
         }))
@@ -132,12 +135,22 @@ impl Fake {
 
     /// Returns as soon as such a call has begun.
     pub(crate) async fn until_begun(&self, call: &'static str) {
-        self.until(|fake| fake.0.begun.lock().unwrap().contains(call)).await;
+        self.until_so_many_begun(1, call).await;
+    }
+
+    /// Returns as soon as so many such calls have begun.
+    pub(crate) async fn until_so_many_begun(&self, count: usize, call: &'static str) {
+        self.until(|fake| fake.0.begun.lock().unwrap().get(call).is_some_and(|begun| *begun >= count)).await;
     }
 
     fn begins(&self, call: &'static str) {
-        self.0.begun.lock().unwrap().insert(call);
+        *self.0.begun.lock().unwrap().entry(call).or_default() += 1;
         self.0.changed.send_modify(|count| *count += 1);
+    }
+
+    /// How many streams of output are held.
+    pub(crate) fn streams(&self) -> usize {
+        *self.0.streams.lock().unwrap()
     }
 
     pub(crate) fn pulled(&self) -> u64 {
@@ -183,6 +196,23 @@ impl Fake {
         let entries = self.entries();
         let Some(entry) = entries.get(name) else { return (None, false) };
         (entry.output.get(number).cloned(), entry.result.is_none())
+    }
+}
+
+/// A stream of output is held as long as this.
+struct Held(Fake);
+
+impl Held {
+    fn new(fake: &Fake) -> Self {
+        *fake.0.streams.lock().unwrap() += 1;
+        Self(fake.clone())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        *self.0.0.streams.lock().unwrap() -= 1;
+        self.0.0.changed.send_modify(|count| *count += 1);
     }
 }
 
@@ -262,9 +292,9 @@ impl Executor for Fake {
         }
         let first = if request.tail { there.len() } else { 0 };
         let offset = there[..first].iter().map(|(_, bytes)| bytes.len() as u64).sum::<u64>();
-        let fake = self.clone();
+        let held = Held::new(self);
         Ok(Box::pin(stream::unfold((first, offset), move |(number, offset)| {
-            let (fake, name) = (fake.clone(), name.clone());
+            let (fake, name) = (held.0.clone(), name.clone());
             async move {
                 let mut found = (None, false);
                 fake.until(|fake| {

@@ -9,6 +9,7 @@ mod ending;
 mod events;
 mod fake;
 mod openapi;
+mod places;
 mod raw_output;
 mod refusals;
 mod support;
