@@ -81,6 +81,9 @@ pub(crate) struct ExecutionResult {
     /// How many bytes before that are left out of both; the log has them.
     #[serde(default)]
     left_out: u64,
+    /// How many bytes of its output are nowhere: the disk took them not, or they were more than are kept.
+    #[serde(default)]
+    missing: u64,
     /// Its exit code; 128 and the signal's number where a signal ended it; −1 where it has none.
     exit_code: i32,
     /// Why it failed.
@@ -185,6 +188,9 @@ pub(crate) struct ExecOutput {
     stdout: String,
     /// What it wrote to standard error, as text.
     stderr: String,
+    /// How many bytes of both are left out.
+    #[serde(default)]
+    left_out: u64,
 }
 
 /// What every answer that is no success says.
@@ -215,7 +221,7 @@ pub(crate) struct Bytes(String);
 pub(crate) enum LogEvent {
     Output(OutputEvent),
     End(EndEvent),
-    Error(ErrorAnswer),
+    Error(Box<ErrorAnswer>),
 }
 
 /// A piece of output; it has `text`, or `base64` when it is not UTF-8.

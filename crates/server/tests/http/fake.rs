@@ -56,6 +56,7 @@ pub(crate) fn result(code: i32) -> ExecutionResult {
         stdout: "out".into(),
         stderr: String::new(),
         left_out: 0,
+        missing: 0,
         exit_code: code,
         error_msg: String::new(),
         killed: false,
@@ -191,6 +192,40 @@ impl Fake {
         self.change(name, |entry| entry.status = to)
     }
 
+    /// The output from that byte on.
+    fn output(&self, request: LogStreamRequest, from: u64) -> Result<OutputStream> {
+        self.fail()?;
+        let name = request.execution_id;
+        let (own, there) =
+            self.change(&name, |entry| (entry.request.job_id.clone(), entry.output.clone()))?;
+        if own != request.job_id {
+            return Err(Error::OtherJob { id: name, own, given: request.job_id });
+        }
+        let first = if request.tail { there.len() } else { 0 };
+        let offset = there[..first].iter().map(|(_, bytes)| bytes.len() as u64).sum::<u64>();
+        let held = Held::new(self);
+        Ok(Box::pin(stream::unfold((first, offset), move |(number, offset)| {
+            let (fake, name) = (held.0.clone(), name.clone());
+            async move {
+                let mut found = (None, false);
+                fake.until(|fake| {
+                    found = fake.piece(&name, number);
+                    found.0.is_some() || !found.1 || !request.follow
+                })
+                .await;
+                if let Err(error) = fake.fail() {
+                    return Some((Err(error), (usize::MAX, offset)));
+                }
+                let (stream, bytes) = found.0?;
+                let (length, skipped) = (bytes.len() as u64, from.saturating_sub(offset));
+                let bytes = bytes.slice(usize::try_from(skipped.min(length)).unwrap()..);
+                fake.0.pulled.fetch_add(bytes.len() as u64, Ordering::SeqCst);
+                let chunk = OutputChunk { stream, bytes, offset: offset + skipped.min(length) };
+                Some((Ok(chunk), (number + 1, offset + length)))
+            }
+        })))
+    }
+
     /// The piece with this number; none when there is none yet, and whether there may be one.
     fn piece(&self, name: &ExecutionId, number: usize) -> (Option<(StreamKind, Bytes)>, bool) {
         let entries = self.entries();
@@ -283,34 +318,17 @@ impl Executor for Fake {
     }
 
     async fn get_log_stream(&self, request: LogStreamRequest) -> Result<OutputStream> {
+        self.output(request, 0)
+    }
+
+    async fn get_log_stream_from(&self, request: LogStreamRequest, from: u64) -> Result<OutputStream> {
+        self.output(request, from)
+    }
+
+    async fn get_log_length(&self, request: LogStreamRequest) -> Result<u64> {
         self.fail()?;
-        let name = request.execution_id;
-        let (own, there) =
-            self.change(&name, |entry| (entry.request.job_id.clone(), entry.output.clone()))?;
-        if own != request.job_id {
-            return Err(Error::OtherJob { id: name, own, given: request.job_id });
-        }
-        let first = if request.tail { there.len() } else { 0 };
-        let offset = there[..first].iter().map(|(_, bytes)| bytes.len() as u64).sum::<u64>();
-        let held = Held::new(self);
-        Ok(Box::pin(stream::unfold((first, offset), move |(number, offset)| {
-            let (fake, name) = (held.0.clone(), name.clone());
-            async move {
-                let mut found = (None, false);
-                fake.until(|fake| {
-                    found = fake.piece(&name, number);
-                    found.0.is_some() || !found.1 || !request.follow
-                })
-                .await;
-                if let Err(error) = fake.fail() {
-                    return Some((Err(error), (usize::MAX, offset)));
-                }
-                let (stream, bytes) = found.0?;
-                let length = bytes.len() as u64;
-                fake.0.pulled.fetch_add(length, Ordering::SeqCst);
-                Some((Ok(OutputChunk { stream, bytes, offset }), (number + 1, offset + length)))
-            }
-        })))
+        let there = self.change(&request.execution_id, |entry| entry.output.clone())?;
+        Ok(there.iter().map(|(_, bytes)| bytes.len() as u64).sum())
     }
 
     async fn list(&self) -> Result<Vec<ExecutionListItem>> {
@@ -347,7 +365,7 @@ impl Executor for Fake {
 
     async fn exec(&self, name: &ExecutionId, argv: &[String]) -> Result<ExecOutput> {
         self.open(name)?;
-        Ok(ExecOutput { exit_code: 7, stdout: argv.join(" "), stderr: String::new() })
+        Ok(ExecOutput { exit_code: 7, stdout: argv.join(" "), stderr: String::new(), left_out: 0 })
     }
 
     async fn stats(&self, name: &ExecutionId) -> Result<ExecutionStats> {

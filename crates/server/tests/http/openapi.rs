@@ -121,7 +121,15 @@ fn full_result() -> ExecutionResult {
     ending.oom = true;
     let moment = "2024-01-01T00:00:00Z".parse().unwrap();
     let ending = ending.timed(moment, moment);
-    ExecutionResult { left_out: 1, error_msg: "x".into(), killed: true, exit_code: 137, ending, ..result(1) }
+    ExecutionResult {
+        left_out: 1,
+        missing: 1,
+        error_msg: "x".into(),
+        killed: true,
+        exit_code: 137,
+        ending,
+        ..result(1)
+    }
 }
 
 #[test]
@@ -187,7 +195,10 @@ fn what_is_answered_is_as_it_is_described() {
     let port =
         MappedPort { host_ip: "::".into(), host_port: 65535, executor_port: 1, protocol: "tcp".into() };
     holds("NetInfo", &NetInfo { mapped_ports: vec![port], ..NetInfo::default() });
-    holds("ExecOutput", &ExecOutput { exit_code: -1, stdout: String::new(), stderr: String::new() });
+    holds(
+        "ExecOutput",
+        &ExecOutput { exit_code: -1, stdout: String::new(), stderr: String::new(), left_out: 1 },
+    );
     for data in [OutputData::Text("x".into()), OutputData::Base64("/w==".into())] {
         holds("OutputEvent", &OutputEvent { stream: StreamKind::Stderr, offset: 1, data });
     }
