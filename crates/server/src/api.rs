@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 
 use crate::places::Waits;
 use crate::refusal::Refusal;
-use crate::{executions, logs, openapi};
+use crate::{exec, executions, logs, openapi};
 
 /// The one route that asks for no token.
 pub(crate) const HEALTH: &str = "/healthz";
@@ -30,6 +30,8 @@ pub(crate) struct Api {
     pub(crate) carried: TaskTracker,
     /// The places of the door that this is asked at for requests that wait.
     pub(crate) waits: Waits,
+    /// How long what is being done has to end when the server is to end.
+    pub(crate) grace: std::time::Duration,
     /// How often an event stream without events says that it is still there.
     pub(crate) keep_alive: std::time::Duration,
 }
@@ -75,7 +77,7 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(executions::cancel))
         .routes(routes!(executions::pause))
         .routes(routes!(executions::resume))
-        .routes(routes!(executions::exec))
+        .routes(routes!(exec::exec))
         .routes(routes!(executions::stats))
         .routes(routes!(executions::get_net_info))
         .routes(routes!(logs::get_logs))

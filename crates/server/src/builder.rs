@@ -168,6 +168,7 @@ impl Builder {
             closing: closing.clone(),
             carried: carried.clone(),
             waits: places.waits,
+            grace: self.grace,
             keep_alive: self.keep_alive,
         };
         (router(api), places.connections)

@@ -10,8 +10,8 @@ use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
 use jobwright_executor::Error as ExecutorError;
 use jobwright_model::{
-    ExecCommand, ExecOutput, ExecutionInfo, ExecutionList, ExecutionRequest, ExecutionStats, ExecutionStatus,
-    ExecutorAnswer, NetInfo, Started, StatusAnswer, Waited,
+    ExecutionInfo, ExecutionList, ExecutionRequest, ExecutionStats, ExecutionStatus, ExecutorAnswer, NetInfo,
+    Started, StatusAnswer, Waited,
 };
 use serde::Deserialize;
 use tokio::time::timeout;
@@ -207,21 +207,6 @@ pub(crate) async fn pause(State(api): State<Api>, Id(id): Id, Asked(Nothing {}):
 pub(crate) async fn resume(State(api): State<Api>, Id(id): Id, Asked(Nothing {}): Asked<Nothing>) -> Done {
     api.carry(|executor| async move { executor.resume(&id).await }).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// Runs a command in an execution, to its end.
-#[utoipa::path(post, path = "/api/v1/executions/{id}/exec", tag = "executions", params(schema::PathId), request_body = schema::ExecCommand, responses(
-    (status = 200, description = "What came of it.", body = schema::ExecOutput),
-    (status = "default", description = "An error: `not_found`, `already_concluded` (with `result`), `wrong_status`, `invalid`, `unsupported`, `too_many_waiting`.", body = schema::ErrorAnswer),
-))]
-pub(crate) async fn exec(
-    State(api): State<Api>,
-    Id(id): Id,
-    Asked(Nothing {}): Asked<Nothing>,
-    JsonBody(command): JsonBody<ExecCommand>,
-) -> Answer<ExecOutput> {
-    let _place = api.waits.take()?;
-    Ok(Json(api.unless_closing(api.executor.exec(&id, &command.argv)).await??))
 }
 
 /// What an execution uses.

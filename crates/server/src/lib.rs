@@ -7,6 +7,7 @@ mod api;
 mod body;
 mod builder;
 mod error;
+mod exec;
 mod executions;
 mod extract;
 mod guard;

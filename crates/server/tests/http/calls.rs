@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jobwright_client::ExecutionsClient;
-use jobwright_model::{ExecutionRequest, ExecutionStatus, SpecConfig};
+use jobwright_model::{ExecOutput, ExecutionRequest, ExecutionStatus, SpecConfig};
 
 use crate::fake::{id, job};
 use crate::support::{House, LONG};
@@ -102,4 +102,31 @@ async fn a_removal_has_the_time_that_was_asked_for_and_half_a_minute_otherwise()
         let answer = house.ask(&format!("DELETE /api/v1/executions/e{query}"), "", b"").await;
         assert_eq!((answer.status, house.fake.removed_within()), (204, Some(time)), "{query}");
     }
+}
+
+#[tokio::test]
+async fn what_a_command_wrote_is_answered_within_what_a_client_reads() {
+    /// What an executor keeps of each.
+    const KEPT: usize = 16 << 20;
+    let house = House::open().await;
+    house.fake.runs("e");
+    let line = "It wrote \"lines\" of some length.\n";
+    let text = ExecOutput {
+        exit_code: 0,
+        stdout: line.repeat(KEPT / line.len()),
+        stderr: line.repeat(KEPT / line.len()),
+        left_out: 3,
+    };
+    house.fake.command_writes(text.clone());
+    let answered = house.unix_client.exec(&id("e"), &["text".into()], LONG).await.unwrap();
+    assert!(answered == text, "text is not cut");
+
+    // Zeros, and bytes that are not UTF-8, as an executor tells them.
+    let binary = ExecOutput { stdout: "\0".repeat(KEPT), stderr: "\u{fffd}".repeat(KEPT), ..text };
+    house.fake.command_writes(binary.clone());
+    let answered = house.unix_client.exec(&id("e"), &["binary".into()], LONG).await.unwrap();
+    let (kept, all) =
+        ([answered.stdout.len(), answered.stderr.len()], binary.stdout.len() + binary.stderr.len());
+    assert_eq!(kept, [4 << 20, 24 << 20]);
+    assert_eq!(answered.left_out, 3 + (all - kept[0] - kept[1]) as u64);
 }

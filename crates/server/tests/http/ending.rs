@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use jobwright_client::Error;
-use jobwright_model::{ExecutionRequest, SpecConfig, StreamKind};
+use jobwright_model::{ExecOutput, ExecutionRequest, SpecConfig, StreamKind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
+use tokio::task::JoinHandle;
 
 use crate::fake::{id, job};
 use crate::support::{House, LONG, following};
@@ -51,6 +52,61 @@ async fn a_start_goes_on_when_the_one_who_asked_hangs_up() {
     assert_eq!(stream.read_to_end(&mut Vec::new()).await.unwrap(), 0);
     house.fake.starts_go_on();
     house.fake.until(|fake| fake.request("e").is_some()).await;
+}
+
+/// Runs a command by a client of its own.
+fn command(house: &House) -> JoinHandle<Result<ExecOutput, Error>> {
+    let client = house.tcp_client.clone();
+    tokio::spawn(async move { client.exec(&id("e"), &["true".into()], LONG).await })
+}
+
+#[tokio::test]
+async fn a_command_goes_on_when_the_one_who_asked_hangs_up() {
+    let house = House::open().await;
+    house.fake.runs("e");
+    house.fake.commands_wait();
+    let body = r#"{"argv":["true"]}"#;
+    let head =
+        "POST /api/v1/executions/e/exec HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
+    let mut stream = UnixStream::connect(&house.socket).await.unwrap();
+    let text = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
+    stream.write_all(text.as_bytes()).await.unwrap();
+    house.fake.until_begun("exec").await;
+    stream.shutdown().await.unwrap();
+    // The server has noticed when it closes its side too.
+    assert_eq!(stream.read_to_end(&mut Vec::new()).await.unwrap(), 0);
+    house.fake.commands_go_on();
+    let ended = house.fake.until_begun("the end of exec");
+    tokio::time::timeout(Duration::from_secs(20), ended).await.expect("it was given up");
+}
+
+#[tokio::test]
+async fn a_server_that_ends_lets_a_command_end() {
+    let mut house = House::open().await;
+    house.fake.runs("e");
+    house.fake.commands_wait();
+    let command = command(&house);
+    house.fake.until_begun("exec").await;
+    house.stop.take().unwrap().send(()).unwrap();
+    // The server is ending when it listens no more.
+    while house.tcp_client.get_id().await.is_ok() {}
+    house.fake.commands_go_on();
+    assert_eq!(command.await.unwrap().unwrap().exit_code, 7);
+    house.task.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_command_that_outlasts_the_server_is_said_to_have_begun() {
+    let mut house = House::open_as(|builder| builder.grace(Duration::from_secs(2))).await;
+    house.fake.runs("e");
+    house.fake.commands_wait();
+    let command = command(&house);
+    house.fake.until_begun("exec").await;
+    house.stop.take().unwrap().send(()).unwrap();
+    let told = command.await.unwrap().unwrap_err();
+    assert!(matches!(&told, Error::Refused { status: 500, .. }), "{told}");
+    assert!(told.code() == Some("end_unknown") && told.to_string().contains("was begun"), "{told}");
+    house.task.await.unwrap();
 }
 
 #[tokio::test]

@@ -29,6 +29,10 @@ struct Inner {
     changed: watch::Sender<u64>,
     /// A start waits for one of these.
     starts: Semaphore,
+    /// A command waits for one of these.
+    commands: Semaphore,
+    /// What the next command writes.
+    writing: Mutex<Option<ExecOutput>>,
     /// How many calls that take time have begun.
     begun: Mutex<BTreeMap<&'static str, usize>>,
     /// How many streams of output are held.
@@ -71,6 +75,8 @@ impl Fake {
             fails: Mutex::default(),
             changed: watch::Sender::default(),
             starts: Semaphore::new(1_000_000),
+            commands: Semaphore::new(1_000_000),
+            writing: Mutex::default(),
             begun: Mutex::default(),
             streams: Mutex::default(),
             pulled: AtomicU64::new(0),
@@ -132,6 +138,19 @@ impl Fake {
 
     pub(crate) fn starts_go_on(&self) {
         self.0.starts.add_permits(1);
+    }
+
+    pub(crate) fn commands_wait(&self) {
+        self.0.commands.forget_permits(usize::MAX);
+    }
+
+    pub(crate) fn commands_go_on(&self) {
+        self.0.commands.add_permits(1);
+    }
+
+    /// The next command writes this.
+    pub(crate) fn command_writes(&self, output: ExecOutput) {
+        *self.0.writing.lock().unwrap() = Some(output);
     }
 
     /// Returns as soon as such a call has begun.
@@ -365,7 +384,11 @@ impl Executor for Fake {
 
     async fn exec(&self, name: &ExecutionId, argv: &[String]) -> Result<ExecOutput> {
         self.open(name)?;
-        Ok(ExecOutput { exit_code: 7, stdout: argv.join(" "), stderr: String::new(), left_out: 0 })
+        self.begins("exec");
+        self.0.commands.acquire().await.unwrap().forget();
+        self.begins("the end of exec");
+        let usual = ExecOutput { exit_code: 7, stdout: argv.join(" "), stderr: String::new(), left_out: 0 };
+        Ok(self.0.writing.lock().unwrap().take().unwrap_or(usual))
     }
 
     async fn stats(&self, name: &ExecutionId) -> Result<ExecutionStats> {
