@@ -1,8 +1,8 @@
 //! `jobwright server`: executions over HTTP until it is told to end. What it runs goes on without it, and is taken over by the next one.
 
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{DirBuilder, File};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use jobwright_backend::Backend;
 use jobwright_executor::{Executions, ExecutorOptions};
 use jobwright_journal::StateDir;
 use jobwright_server::{Address, Server, Token};
+use tempfile::NamedTempFile;
 
 use crate::args::ServerArgs;
 use crate::exit::Exit;
@@ -76,21 +77,60 @@ async fn available(all: Vec<Arc<dyn Backend>>) -> Vec<Arc<dyn Backend>> {
 fn token(file: Option<PathBuf>, folder: &Path) -> Result<Token, Failure> {
     let is_own = file.is_none();
     let file = file.unwrap_or_else(|| folder.join("token"));
-    let text = match fs::read_to_string(&file) {
-        Err(error) if error.kind() == ErrorKind::NotFound && is_own => make_token(&file)?,
-        read => read.map_err(|error| cannot("read", &file, &error))?,
+    let text = match read_private(&file) {
+        Err(Unread::Io(error)) if error.kind() == ErrorKind::NotFound && is_own => {
+            make_token(&file, folder)?;
+            read_private(&file)
+        }
+        read => read,
     };
-    let token = Token::new(text.trim());
-    token.map_err(|error| Failure::new(Exit::Invalid, format!("the token in {}: {error}", file.display())))
+    let invalid =
+        |why: String| Failure::new(Exit::Invalid, format!("the token in {}: {why}", file.display()));
+    let text = text.map_err(|unread| match unread {
+        Unread::Io(error) => cannot("read", &file, &error),
+        Unread::Exposed(mode) => invalid(format!(
+            "others can get at it (mode {mode:04o}), and so at all that this server runs; chmod 600 {}, and choose another token if \
+             somebody may have read it",
+            file.display()
+        )),
+    })?;
+    let hint = if is_own { "; remove the file, and a new one is made" } else { "" };
+    Token::new(text.trim()).map_err(|error| invalid(format!("{error}{hint}")))
 }
 
-fn make_token(file: &Path) -> Result<String, Failure> {
+/// Why a file with a token is not read.
+enum Unread {
+    Io(std::io::Error),
+    /// It has this mode.
+    Exposed(u32),
+}
+
+/// A file's text, when nobody else can read it. A pipe has no mode that would say so.
+fn read_private(file: &Path) -> Result<String, Unread> {
+    let mut file = File::open(file).map_err(Unread::Io)?;
+    let metadata = file.metadata().map_err(Unread::Io)?;
+    let mode = metadata.mode() & 0o7777;
+    if metadata.is_file() && mode & 0o077 != 0 {
+        return Err(Unread::Exposed(mode));
+    }
+    let mut text = String::new();
+    file.read_to_string(&mut text).map_err(Unread::Io)?;
+    Ok(text)
+}
+
+/// Puts a new token into its file, unless somebody else was faster. It is written to a draft first, so that whoever dies on the way leaves
+/// no file without a token.
+fn make_token(file: &Path, folder: &Path) -> Result<(), Failure> {
     let failed = |error: std::io::Error| cannot("write", file, &error);
     let token = Token::random().map_err(failed)?;
-    let mut new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map_err(failed)?;
-    writeln!(new, "{}", token.as_str()).map_err(failed)?;
-    aside::say(format_args!("the token for TCP is in {}", file.display()));
-    Ok(token.as_str().to_owned())
+    let mut draft = NamedTempFile::with_prefix_in("token.", folder).map_err(failed)?;
+    writeln!(draft, "{}", token.as_str()).and_then(|()| draft.as_file().sync_all()).map_err(failed)?;
+    match draft.persist_noclobber(file) {
+        Ok(_) => aside::say(format_args!("the token for TCP is in {}", file.display())),
+        Err(other) if other.error.kind() == ErrorKind::AlreadyExists => {}
+        Err(other) => return Err(failed(other.error)),
+    }
+    Ok(())
 }
 
 fn cannot(what: &str, path: &Path, error: &std::io::Error) -> Failure {

@@ -1,8 +1,12 @@
 //! `jobwright server`: the real program over its socket, killed and begun again.
 
+use std::fs::Permissions;
 use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
+use std::process::Command;
 
 use crate::support::{Bench, Running, wait_for};
 
@@ -70,4 +74,62 @@ fn a_server_that_cannot_listen_says_why() {
     let _server = serve(&bench);
     let second = bench.run(&["server"]).expect(3);
     assert!(second.stderr.contains("socket"), "{second:?}");
+}
+
+/// The server that also listens on TCP, of which only the end is waited for.
+const ON_TCP: [&str; 3] = ["server", "--tcp", "127.0.0.1:0"];
+
+/// A limit of the size of files kills it at the first byte that it writes: after the token's file was made, and before its text.
+#[test]
+fn a_server_that_is_killed_while_it_writes_its_token_leaves_none() {
+    let bench = Bench::new().without_engine();
+    // The state directory is there already, so the token is the first thing that is written.
+    let mut first = serve(&bench);
+    first.child.kill().unwrap();
+    first.end();
+    let server = bench.command(&ON_TCP);
+    let mut killed = Command::new("/bin/sh");
+    killed
+        .args(["-c", r#"ulimit -c 0; ulimit -f 0; exec "$@""#, "sh"])
+        .arg(server.get_program())
+        .args(server.get_args());
+    for (name, value) in server.get_envs() {
+        match value {
+            Some(value) => killed.env(name, value),
+            None => killed.env_remove(name),
+        };
+    }
+    killed.current_dir(bench.project());
+    assert!(killed.output().unwrap().status.signal().is_some());
+    let token = bench.state().join("server/token");
+    assert!(!token.exists());
+
+    let server = bench.start(bench.command(&ON_TCP));
+    assert!(
+        wait_for(|| server.stdout_now().contains("listening on http://127.0.0.1:")),
+        "{}",
+        server.stderr_now()
+    );
+    assert_eq!(std::fs::read_to_string(&token).unwrap().trim().len(), 64);
+    assert_eq!(std::fs::metadata(&token).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn a_token_that_others_can_read_is_refused_and_told_what_to_do() {
+    let bench = Bench::new().without_engine();
+    let file = bench.file("token", "0123456789abcdef-hunter2\n");
+    let ask = [ON_TCP.as_slice(), &["--token-file", file.to_str().unwrap()]].concat();
+    for mode in [0o644, 0o640, 0o604, 0o620] {
+        std::fs::set_permissions(&file, Permissions::from_mode(mode)).unwrap();
+        let refused = bench.run(&ask).expect(2);
+        assert!(refused.stderr.contains(&format!("chmod 600 {}", file.display())), "{refused:?}");
+        assert!(!refused.stderr.contains("hunter2"), "{refused:?}");
+    }
+    std::fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+    let server = bench.start(bench.command(&ask));
+    assert!(
+        wait_for(|| server.stdout_now().contains("listening on http://127.0.0.1:")),
+        "{}",
+        server.stderr_now()
+    );
 }
