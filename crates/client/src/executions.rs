@@ -112,7 +112,7 @@ impl ExecutionsClient {
     /// Waits for its end, but no longer than that (an hour at most); none when the time was over first.
     ///
     /// # Errors
-    /// Refused as `not_found`.
+    /// Refused as `not_found` or `too_many_waiting`.
     pub async fn wait(&self, id: &ExecutionId, time: Duration) -> Result<Option<Waited>, Error> {
         let asked = self.of(Method::GET, id, "/wait").query("timeout", time.as_secs_f64());
         asked.allowing(time).json_or_nothing().await
@@ -121,7 +121,7 @@ impl ExecutionsClient {
     /// Waits for its end, however long it takes.
     ///
     /// # Errors
-    /// Refused as `not_found`.
+    /// Refused as `not_found` or `too_many_waiting`.
     pub async fn wait_to_end(&self, id: &ExecutionId) -> Result<Waited, Error> {
         // The first look tells whether it had concluded before it was waited for, and no later one does.
         let mut first = true;
@@ -196,7 +196,7 @@ impl ExecutionsClient {
     /// Waits until it has exactly that status; for 10 s when nobody says how long, for an hour at most.
     ///
     /// # Errors
-    /// Refused as `not_found` or `did_not_reach`.
+    /// Refused as `not_found`, `did_not_reach` or `too_many_waiting`.
     pub async fn wait_for_status(
         &self,
         id: &ExecutionId,
@@ -212,7 +212,8 @@ impl ExecutionsClient {
     /// Runs a command beside it, in its environment, and waits so long for its end. When the time is over the command goes on.
     ///
     /// # Errors
-    /// Refused as `not_found`, `already_concluded`, `wrong_status`, `invalid` or `unsupported`.
+    /// Refused as `not_found`, `already_concluded`, `wrong_status`, `invalid`, `unsupported`, `too_many_waiting`, or as `end_unknown` when the
+    /// server ended first: then it was begun, and is not to be repeated unseen.
     pub async fn exec(&self, id: &ExecutionId, argv: &[String], time: Duration) -> Result<ExecOutput, Error> {
         let asked = self.of(Method::POST, id, "/exec").body(&ExecCommand { argv: argv.to_vec() })?;
         asked.allowing(time).json().await

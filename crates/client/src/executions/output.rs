@@ -60,7 +60,7 @@ impl ExecutionsClient {
     /// nor `tail`.
     ///
     /// # Errors
-    /// Refused as `not_found`, `other_job`, `logs_expired`, `invalid_range` or `no_such_range`.
+    /// Refused as `not_found`, `other_job`, `logs_expired`, `invalid_range`, `no_such_range`, or `too_many_waiting` when it is followed.
     pub async fn logs(
         &self,
         request: &LogStreamRequest,
@@ -96,7 +96,7 @@ impl ExecutionsClient {
     /// Its output as events; from `next` of the last event that was read on, when one is given.
     ///
     /// # Errors
-    /// Refused as `not_found`, `other_job` or `logs_expired`; in the stream also as what the executor could not go on for.
+    /// Refused as `not_found`, `other_job`, `logs_expired` or `too_many_waiting`; in the stream also as what the executor could not go on for.
     pub async fn events(&self, request: &LogStreamRequest, from: Option<u64>) -> Result<EventStream, Error> {
         let mut asked = self.output(request).header(ACCEPT, EVENTS);
         if let Some(from) = from {
