@@ -100,7 +100,8 @@ impl From<ExecutionError> for Failure {
             ExecutionError::Invalid { .. } => Exit::Invalid,
             ExecutionError::UnknownEngine { .. }
             | ExecutionError::Backend(_)
-            | ExecutionError::Store { .. } => Exit::Unavailable,
+            | ExecutionError::Store { .. }
+            | ExecutionError::Damaged(_) => Exit::Unavailable,
             _ => Exit::Failed,
         };
         Self::new(exit, error)

@@ -98,6 +98,9 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// What is kept of an execution can be read by nobody any more; its removal forgets it. What another version wrote is not damaged.
+    #[error("what is kept of an execution is damaged: {0}")]
+    Damaged(String),
     /// Several things went wrong; each is told.
     #[error("{}", .0.join("; "))]
     Several(Vec<String>),

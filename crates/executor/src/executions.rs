@@ -173,7 +173,7 @@ impl Shared {
     /// What was read in the folder of `run`, while that was the execution's: what cannot be read in one that was removed meanwhile was not found.
     fn still<T>(&self, id: &ExecutionId, run: &RunId, read: Result<T>) -> Result<T> {
         match read {
-            Err(Error::Store { .. }) if !matches!(self.store.run_of(id), Ok(now) if now == *run) => {
+            Err(Error::Store { .. } | Error::Damaged(_)) if !matches!(self.store.run_of(id), Ok(now) if now == *run) => {
                 Err(Error::NotFound(id.clone()))
             }
             read => read,
@@ -224,7 +224,7 @@ impl Shared {
         let place = self.place_or_adopt(id).await?;
         let run = place.run().clone();
         match place {
-            Place::Over(..) => return Err(self.concluded(id, place)),
+            Place::Over(_, result) => return Err(self.concluded(id, &run, *result)),
             Place::Here(live) => live.scope.cancel(Cause::ByUser),
             Place::Elsewhere(_) => {
                 let asked = self.store.ask_to_cancel(&run);
@@ -236,22 +236,22 @@ impl Shared {
     }
 
     /// That it has ended, with what came of it.
-    fn concluded(&self, id: &ExecutionId, place: Place) -> Error {
-        match place {
-            Place::Over(run, result) => {
-                let result = Box::new(self.store.with_texts(&run, *result));
-                Error::AlreadyConcluded { id: id.clone(), result }
-            }
-            _ => Error::NotFound(id.clone()),
-        }
+    fn concluded(&self, id: &ExecutionId, run: &RunId, result: ExecutionResult) -> Error {
+        Error::AlreadyConcluded { id: id.clone(), result: Box::new(self.store.with_texts(run, result)) }
     }
 
     async fn remove(self: &Arc<Self>, id: &ExecutionId, within: Duration) -> Result<()> {
-        let run = self.store.run_of(id);
-        if self.is_damaged(run.as_ref())? {
-            return self.forget_damaged(id, run);
+        let run = match self.store.run_of(id) {
+            Err(Error::Damaged(why)) => {
+                tell_forgotten(id, &why);
+                return self.store.free(id);
+            }
+            run => run?,
+        };
+        if let Some(why) = self.damage(&run)? {
+            tell_forgotten(id, &why);
+            return self.store.forget(id, &run);
         }
-        let run = run?;
         match timeout(within, self.cancel(id)).await {
             Ok(Ok(ended)) if ended == run => {}
             Ok(Ok(_)) => return Err(Error::NotFound(id.clone())),
@@ -271,23 +271,15 @@ impl Shared {
         self.store.forget(id, &run)
     }
 
-    /// Whether nobody can read any more what runs there, and nobody owns it.
-    fn is_damaged(&self, run: Result<&RunId, &Error>) -> Result<bool> {
-        match run {
-            Ok(run) => {
-                Ok(!self.is_owned(run)? && (self.store.kept(run).is_err() || self.records(run).is_err()))
-            }
-            Err(error) => Ok(!matches!(error, Error::NotFound(_))),
+    /// Why nobody can read any more what runs there, when nobody owns it either.
+    fn damage(&self, run: &RunId) -> Result<Option<String>> {
+        if self.is_owned(run)? {
+            return Ok(None);
         }
-    }
-
-    /// Gives the id of one back that cannot be read. What it may have started is found by its labels.
-    fn forget_damaged(&self, id: &ExecutionId, run: Result<RunId>) -> Result<()> {
-        tracing::warn!(%id, "what the execution was cannot be read: it is forgotten; `jobwright clean --strays` ends what it may have left");
-        match run {
-            Ok(run) => self.store.forget(id, &run),
-            Err(_) => self.store.free(id),
-        }
+        Ok(match self.store.kept(run).and_then(|_| self.records(run)) {
+            Err(Error::Damaged(why)) => Some(why),
+            _ => None,
+        })
     }
 
     fn status(&self, id: &ExecutionId) -> Result<ExecutionStatus> {
@@ -297,6 +289,11 @@ impl Shared {
             Place::Elsewhere(run) => self.still(id, &run, self.status_by_journal(&run))?,
         })
     }
+}
+
+/// What it may have started is found by its labels.
+fn tell_forgotten(id: &ExecutionId, why: &str) {
+    tracing::warn!(%id, "the execution is forgotten: {why}; `jobwright clean --strays` ends what it may have left");
 }
 
 #[async_trait]
@@ -316,7 +313,7 @@ impl Executor for Executions {
 
     async fn wait(&self, id: &ExecutionId) -> Result<ExecutionResult> {
         match self.shared.place(id)? {
-            place @ Place::Over(..) => Err(self.shared.concluded(id, place)),
+            Place::Over(run, result) => Err(self.shared.concluded(id, &run, *result)),
             place => self.shared.conclusion(id, place.run()).await,
         }
     }

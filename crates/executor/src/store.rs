@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 use jobwright_journal::{StateDir, Vault};
 use jobwright_model::{ExecutionId, ExecutionResult, Job, JobId, RunId};
-use jobwright_runtime::{Sealed, Unsealed, secret_values};
+use jobwright_runtime::{DocumentError, Sealed, Unsealed, secret_values};
 use serde::{Deserialize, Serialize};
 
 use crate::copies::Copies;
@@ -126,7 +126,7 @@ impl Store {
         match fs::read_link(self.claim(id)) {
             Ok(folder) => {
                 let run = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-                RunId::new(run).map_err(|error| failed(io::Error::other(error)))
+                RunId::new(run).map_err(|error| Error::Damaged(format!("whose the id {id} is: {error}")))
             }
             Err(error) if error.kind() == ErrorKind::NotFound => Err(Error::NotFound(id.clone())),
             Err(source) => Err(failed(source)),
@@ -147,10 +147,7 @@ impl Store {
 
     pub(crate) fn kept(&self, run: &RunId) -> Result<Unsealed<Kept>> {
         let path = self.folder(run).join(DOCUMENT);
-        let missing = || Error::Store {
-            operation: format!("reading {}", path.display()),
-            source: ErrorKind::NotFound.into(),
-        };
+        let missing = || Error::Damaged(format!("{} is not there", path.display()));
         self.sealed(run, &path).read().map_err(document)?.ok_or_else(missing)
     }
 
@@ -228,16 +225,18 @@ impl Store {
         }
     }
 
-    /// Gives the id back, then removes all that was kept under it.
+    /// Gives the id back, when it is still this one's, then removes all that was kept under it.
     pub(crate) fn forget(&self, id: &ExecutionId, run: &RunId) -> Result<()> {
         let failed = |source| Error::Store { operation: format!("removing the execution {id}"), source };
-        gone(fs::remove_file(self.claim(id))).map_err(failed)?;
+        if matches!(self.run_of(id), Ok(owner) if owner == *run) {
+            self.free(id)?;
+        }
         self.heard(run);
         gone(fs::remove_dir_all(self.folder(run))).map_err(failed)?;
         self.vault.as_ref().map_or(Ok(()), |vault| vault.forget(run)).map_err(failed)
     }
 
-    /// Gives back an id of which nobody can read whose it is.
+    /// Gives back an id, whosever it is.
     pub(crate) fn free(&self, id: &ExecutionId) -> Result<()> {
         gone(fs::remove_file(self.claim(id))).map_err(Error::store(format!("giving back the id {id}")))
     }
@@ -262,8 +261,14 @@ impl Store {
     }
 }
 
-fn document(error: jobwright_runtime::DocumentError) -> Error {
-    Error::Store { operation: "keeping what an execution is".to_owned(), source: io::Error::other(error) }
+fn document(error: DocumentError) -> Error {
+    match error {
+        DocumentError::Damaged { .. } => Error::Damaged(error.to_string()),
+        error => Error::Store {
+            operation: "keeping what an execution is".to_owned(),
+            source: io::Error::other(error),
+        },
+    }
 }
 
 /// What is not there is gone.

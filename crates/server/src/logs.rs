@@ -99,21 +99,18 @@ fn until_closing(output: OutputStream, closing: CancellationToken, place: Option
     }))
 }
 
-/// What of the output lies from `from` on, and before `to`. Nothing behind it is pulled.
-fn window(chunks: Chunks, from: u64, to: u64) -> Chunks {
+/// What of the output lies before `to`. Nothing behind it is pulled.
+fn before(chunks: Chunks, to: u64) -> Chunks {
     Box::pin(stream::unfold(Some(chunks), move |chunks| async move {
         let mut chunks = chunks?;
-        loop {
-            match chunks.next().await? {
-                Err(refusal) => return Some((Err(refusal), None)),
-                Ok(chunk) if chunk.offset >= to => return None,
-                Ok(chunk) => {
-                    let rest = (end(&chunk) < to).then_some(());
-                    if let Some(part) = clip(chunk, from, to) {
-                        return Some((Ok(part), rest.map(|()| chunks)));
-                    }
-                }
+        match chunks.next().await? {
+            Ok(mut chunk) => {
+                let room = usize::try_from(to.saturating_sub(chunk.offset)).unwrap_or(usize::MAX);
+                chunk.bytes.truncate(room);
+                let goes_on = end(&chunk) < to;
+                Some((Ok(chunk), goes_on.then_some(chunks)))
             }
+            Err(refusal) => Some((Err(refusal), None)),
         }
     }))
 }
@@ -121,18 +118,4 @@ fn window(chunks: Chunks, from: u64, to: u64) -> Chunks {
 /// Where the output goes on after a piece.
 fn end(chunk: &OutputChunk) -> u64 {
     chunk.offset.saturating_add(chunk.bytes.len() as u64)
-}
-
-/// The part of a piece that lies between two places; none when it has none.
-fn clip(mut chunk: OutputChunk, from: u64, to: u64) -> Option<OutputChunk> {
-    let length = chunk.bytes.len();
-    let within =
-        |place: u64| usize::try_from(place.saturating_sub(chunk.offset)).unwrap_or(usize::MAX).min(length);
-    let (first, last) = (within(from), within(to));
-    if first >= last {
-        return None;
-    }
-    chunk.bytes = chunk.bytes.slice(first..last);
-    chunk.offset += first as u64;
-    Some(chunk)
 }

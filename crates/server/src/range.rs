@@ -36,14 +36,6 @@ impl Range {
         })
     }
 
-    /// How far it must be looked to know which bytes these are.
-    pub(crate) fn until(self) -> u64 {
-        match self {
-            Self::Between(_, last) => last.saturating_add(1),
-            Self::From(_) | Self::Last(_) => u64::MAX,
-        }
-    }
-
     /// The first byte, and the one after the last, of so many bytes; none when not one of them is wanted.
     pub(crate) fn within(self, length: u64) -> Option<(u64, u64)> {
         let (from, to) = match self {

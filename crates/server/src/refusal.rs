@@ -89,7 +89,9 @@ fn kind(error: &ExecutorError) -> (StatusCode, &'static str) {
             (StatusCode::SERVICE_UNAVAILABLE, "engine_gone")
         }
         ExecutorError::Backend(_) => (StatusCode::INTERNAL_SERVER_ERROR, "backend"),
-        ExecutorError::Store { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "store"),
+        ExecutorError::Store { .. } | ExecutorError::Damaged(_) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, "store")
+        }
         ExecutorError::Several(_) => (StatusCode::INTERNAL_SERVER_ERROR, "several"),
         _ => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
     }

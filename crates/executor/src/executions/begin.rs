@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jobwright_backend::Backend;
-use jobwright_journal::{Journal, JournalError};
+use jobwright_journal::{FormatError, Journal, JournalError};
 use jobwright_model::{Cause, Ending, ExecutionRequest, RunId};
 use jobwright_runtime::{AttemptPast, JobReport, JobRun, Record, Visitor};
 
@@ -203,10 +203,13 @@ impl Shared {
     }
 }
 
-fn journaled(error: &JournalError) -> Error {
-    Error::Store {
-        operation: "keeping an execution's journal".to_owned(),
-        source: std::io::Error::other(error.to_string()),
+pub(super) fn journaled(error: &JournalError) -> Error {
+    match error {
+        JournalError::Format { source: FormatError::Damaged { .. }, .. } => Error::Damaged(error.to_string()),
+        error => Error::Store {
+            operation: "keeping an execution's journal".to_owned(),
+            source: std::io::Error::other(error.to_string()),
+        },
     }
 }
 

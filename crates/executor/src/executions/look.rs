@@ -15,7 +15,8 @@ use jobwright_runtime::Record;
 use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::{LOOK, Shared};
+use super::begin::journaled;
+use super::{LOOK, Place, Shared};
 use crate::error::{Error, Result};
 use crate::live::Live;
 use crate::port::{OutputChunk, OutputStream};
@@ -97,11 +98,7 @@ impl Shared {
 
     pub(super) fn records(&self, run: &RunId) -> Result<Vec<Record>> {
         let path = self.store.folder(run).join("journal");
-        let read = Journal::<Record>::read(&path).map(|recovered| recovered.records);
-        read.map_err(|error| Error::Store {
-            operation: "reading an execution's journal".to_owned(),
-            source: std::io::Error::other(error.to_string()),
-        })
+        Journal::read(&path).map(|recovered| recovered.records).map_err(|error| journaled(&error))
     }
 
     /// Waits until something may have changed of how it stands, but not beyond `deadline`.
@@ -172,14 +169,6 @@ impl Shared {
                 Err(Error::NotFound(_)) if Instant::now() < deadline => sleep(LOOK).await,
                 found => return found,
             }
-        }
-    }
-
-    /// Whether it has ended.
-    fn is_over(&self, id: &ExecutionId, run: &RunId) -> Result<bool> {
-        match self.live_of(id).filter(|live| live.run == *run) {
-            Some(live) => Ok(live.result().is_some()),
-            None => Ok(self.store.result(run)?.is_some()),
         }
     }
 
@@ -275,8 +264,8 @@ impl Follower {
                 sleep(LOOK).await;
                 // Its owner may have died meanwhile, and somebody has to see it through. One that was removed has no more to say than what it wrote.
                 self.is_last_look = match self.shared.place_or_adopt(&self.id).await {
-                    Ok(place) if place.run() == &self.run => self.shared.is_over(&self.id, &self.run)?,
-                    Ok(_) | Err(Error::NotFound(_)) => true,
+                    Ok(place) => matches!(place, Place::Over(..)) || *place.run() != self.run,
+                    Err(Error::NotFound(_)) => true,
                     Err(error) => return Err(error),
                 };
             }

@@ -53,7 +53,7 @@ impl Reach {
 impl Shared {
     pub(super) fn reach(&self, id: &ExecutionId) -> Result<Reach> {
         let (run, status) = match self.place(id)? {
-            place @ Place::Over(..) => return Err(self.concluded(id, place)),
+            Place::Over(run, result) => return Err(self.concluded(id, &run, *result)),
             Place::Here(live) => (live.run.clone(), live.status(self.store.is_paused(&live.run))),
             Place::Elsewhere(run) => {
                 let status = self.still(id, &run, self.status_by_journal(&run))?;

@@ -58,6 +58,8 @@ fn all() -> Vec<Case> {
         one_whose_owner_died_is_taken_over,
         one_whose_results_directory_is_gone_is_taken_over_all_the_same,
         what_cannot_be_read_is_not_listed_and_can_be_removed,
+        what_another_version_wrote_is_not_forgotten,
+        one_that_was_only_about_to_be_paused_can_be_resumed,
         one_that_was_paused_when_its_owner_died_stays_so,
         what_ended_while_nobody_owned_it_has_its_true_result,
         a_cancel_that_came_while_nobody_owned_it_is_honoured,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jobwright_backend::conformance::Script;
 use jobwright_executor::{Error, Executor};
-use jobwright_model::ExecutionStatus;
+use jobwright_model::{ExecutionRequest, ExecutionStatus};
 
 use crate::site::{Site, World, name};
 
@@ -17,16 +17,21 @@ pub(crate) fn dies_with_its_owner(world: &World) -> bool {
     dies
 }
 
+/// Its owner is killed when it runs.
+fn crash_while_it_runs(world: &World, request: ExecutionRequest) {
+    world.before_a_crash(move |executor| async move {
+        executor.start(request).await.unwrap();
+        executor.wait_for_status(&name("one"), ExecutionStatus::Running, None).await.unwrap();
+    });
+}
+
 // covers: nunet 34, 76
 pub(crate) async fn one_whose_owner_died_is_taken_over(world: &World) {
     if dies_with_its_owner(world) {
         return;
     }
     let request = world.request("one", &Script::new().say_ready().sleep(2).print("later\n").exit(4));
-    world.before_a_crash(move |executor| async move {
-        executor.start(request).await.unwrap();
-        executor.wait_for_status(&name("one"), ExecutionStatus::Running, None).await.unwrap();
-    });
+    crash_while_it_runs(world, request);
     assert_eq!(world.executor.get_status(&name("one")).await.unwrap(), ExecutionStatus::Running);
     let refused: Vec<_> = world.executor.adopt().await.unwrap();
     assert!(refused.is_empty(), "{refused:?}");
@@ -41,10 +46,7 @@ pub(crate) async fn one_whose_results_directory_is_gone_is_taken_over_all_the_sa
     let results = world.folder("results");
     let mut request = world.request("one", &Script::new().say_ready().sleep(2).print("later\n"));
     request.results_dir = Some(results.clone());
-    world.before_a_crash(move |executor| async move {
-        executor.start(request).await.unwrap();
-        executor.wait_for_status(&name("one"), ExecutionStatus::Running, None).await.unwrap();
-    });
+    crash_while_it_runs(world, request);
     std::fs::remove_dir_all(&results).unwrap();
     let result = world.executor.wait(&name("one")).await.unwrap();
     assert_eq!((result.exit_code, result.stdout.as_str()), (0, "ready\nlater\n"), "{result:?}");
@@ -70,6 +72,34 @@ pub(crate) async fn what_cannot_be_read_is_not_listed_and_can_be_removed(world: 
     assert!(matches!(gone, Err(Error::NotFound(_))), "{gone:?}");
 }
 
+pub(crate) async fn what_another_version_wrote_is_not_forgotten(world: &World) {
+    world.executor.run(world.request("one", &Script::new().print("out\n"))).await.unwrap();
+    let folder = world.state.run_dir(&world.executor.run_of(&name("one")).unwrap());
+    let (path, result) = (folder.join("execution.json"), folder.join("result.json"));
+    let own = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, own.replacen("\"format\":1", "\"format\":2", 1)).unwrap();
+    // As of one that has not ended.
+    std::fs::rename(&result, folder.join("later")).unwrap();
+    let error = world.executor.remove(&name("one"), Duration::from_secs(5)).await.unwrap_err().to_string();
+    assert!(error.contains("format 2"), "{error}");
+    std::fs::write(&path, own).unwrap();
+    std::fs::rename(folder.join("later"), result).unwrap();
+    assert_eq!(world.executor.get_status(&name("one")).await.unwrap(), ExecutionStatus::Success);
+}
+
+pub(crate) async fn one_that_was_only_about_to_be_paused_can_be_resumed(world: &World) {
+    if dies_with_its_owner(world) {
+        return;
+    }
+    crash_while_it_runs(world, world.request("one", &Script::new().say_ready().forever()));
+    // What is noted first, before the backend is asked.
+    let folder = world.state.run_dir(&world.executor.run_of(&name("one")).unwrap());
+    std::fs::write(folder.join("paused"), "").unwrap();
+    assert_eq!(world.executor.get_status(&name("one")).await.unwrap(), ExecutionStatus::Paused);
+    world.executor.resume(&name("one")).await.unwrap();
+    assert_eq!(world.executor.get_status(&name("one")).await.unwrap(), ExecutionStatus::Running);
+}
+
 pub(crate) async fn one_that_was_paused_when_its_owner_died_stays_so(world: &World) {
     if dies_with_its_owner(world) {
         return;
@@ -93,10 +123,7 @@ pub(crate) async fn what_ended_while_nobody_owned_it_has_its_true_result(world: 
         return;
     }
     let request = world.request("one", &Script::new().say_ready().sleep(1).print("later\n").exit(6));
-    world.before_a_crash(move |executor| async move {
-        executor.start(request).await.unwrap();
-        executor.wait_for_status(&name("one"), ExecutionStatus::Running, None).await.unwrap();
-    });
+    crash_while_it_runs(world, request);
     // Nobody is there to tell that it has ended. Where that takes longer it is taken over while it runs, with the same result.
     tokio::time::sleep(Duration::from_millis(1500)).await;
     let result = match world.executor.wait(&name("one")).await {
@@ -112,10 +139,7 @@ pub(crate) async fn a_cancel_that_came_while_nobody_owned_it_is_honoured(world: 
         return;
     }
     let request = world.request("one", &Script::new().say_ready().forever());
-    world.before_a_crash(move |executor| async move {
-        executor.start(request).await.unwrap();
-        executor.wait_for_status(&name("one"), ExecutionStatus::Running, None).await.unwrap();
-    });
+    crash_while_it_runs(world, request);
     world.executor.cancel(&name("one")).await.unwrap();
     assert_eq!(world.executor.get_status(&name("one")).await.unwrap(), ExecutionStatus::Failed);
 }

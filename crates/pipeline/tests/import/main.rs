@@ -4,6 +4,7 @@
 
 mod gitlab;
 mod gitlab_files;
+mod gitlab_needs;
 mod hostile;
 mod samples;
 mod woodpecker;

@@ -10,7 +10,7 @@ use futures_util::{StreamExt, stream};
 use jobwright_executor::OutputChunk;
 use jobwright_model::{EndEvent, ExecutionId, LogStreamRequest, OutputData, OutputEvent};
 
-use super::{Chunks, end, until_closing, window};
+use super::{Chunks, end, until_closing};
 use crate::api::Api;
 use crate::places::Place;
 use crate::refusal::Refusal;
@@ -27,8 +27,11 @@ pub(super) async fn answer(
     // Who comes again has read from there on; what came in the meantime is theirs too.
     request.tail &= from.is_none();
     let id = request.execution_id.clone();
-    let output = api.executor.get_log_stream(request).await?;
-    let chunks = window(until_closing(output, api.closing.clone(), place), from.unwrap_or(0), u64::MAX);
+    let output = match from {
+        Some(from) => api.executor.get_log_stream_from(request, from).await?,
+        None => api.executor.get_log_stream(request).await?,
+    };
+    let chunks = until_closing(output, api.closing.clone(), place);
     let api = api.clone();
     let keep_alive = KeepAlive::new().interval(api.keep_alive);
     let events = stream::unfold(Some(chunks), move |chunks| next(api.clone(), id.clone(), chunks));

@@ -4,10 +4,10 @@ use axum::body::Body;
 use axum::http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::TryStreamExt;
 use jobwright_model::LogStreamRequest;
 
-use super::{Chunks, end, until_closing, window};
+use super::{Chunks, before, until_closing};
 use crate::api::Api;
 use crate::places::Place;
 use crate::range::Range;
@@ -20,7 +20,9 @@ pub(super) async fn answer(
     place: Option<Place>,
 ) -> Result<Response, Refusal> {
     let Some(range) = Range::of(headers)? else {
-        return Ok((head(), body(open(api, request, place).await?)).into_response());
+        let output = api.executor.get_log_stream(request).await?;
+        let chunks = until_closing(output, api.closing.clone(), place);
+        return Ok((head(), body(chunks)).into_response());
     };
     if request.follow || request.tail {
         let message = "a range is of what there is, and goes with neither follow nor tail; \
@@ -30,36 +32,21 @@ pub(super) async fn answer(
     part(api, request, range).await
 }
 
-/// The answer to a range. What is at its end is found by looking first: the header with it comes before the bytes.
+/// The answer to a range of what there is now.
 async fn part(api: &Api, request: LogStreamRequest, range: Range) -> Result<Response, Refusal> {
-    let seen = length(open(api, request.clone(), None).await?, range.until()).await?;
-    let Some((from, to)) = range.within(seen) else {
-        let message = format!("there is no byte of that range: the output has {seen} so far");
+    let length = api.executor.get_log_length(request.clone()).await?;
+    let Some((from, to)) = range.within(length) else {
+        let message = format!("there is no byte of that range: the output has {length} so far");
         let refusal = Refusal::new(StatusCode::RANGE_NOT_SATISFIABLE, "no_such_range", message);
-        return Err(refusal.with_header(CONTENT_RANGE, value(format!("bytes */{seen}"))));
+        return Err(refusal.with_header(CONTENT_RANGE, value(format!("bytes */{length}"))));
     };
-    let whole = if seen < range.until() { seen.to_string() } else { "*".to_owned() };
     let place = [
-        (CONTENT_RANGE, value(format!("bytes {from}-{}/{whole}", to - 1))),
+        (CONTENT_RANGE, value(format!("bytes {from}-{}/{length}", to - 1))),
         (CONTENT_LENGTH, HeaderValue::from(to - from)),
     ];
-    let chunks = window(open(api, request, None).await?, from, to);
+    let output = api.executor.get_log_stream_from(request, from).await?;
+    let chunks = before(until_closing(output, api.closing.clone(), None), to);
     Ok((StatusCode::PARTIAL_CONTENT, head(), place, body(chunks)).into_response())
-}
-
-/// How long the output is; when it reaches `until`, no more than that.
-async fn length(mut chunks: Chunks, until: u64) -> Result<u64, Refusal> {
-    let mut length = 0;
-    while length < until
-        && let Some(chunk) = chunks.next().await
-    {
-        length = end(&chunk?);
-    }
-    Ok(length.min(until))
-}
-
-async fn open(api: &Api, request: LogStreamRequest, place: Option<Place>) -> Result<Chunks, Refusal> {
-    Ok(until_closing(api.executor.get_log_stream(request).await?, api.closing.clone(), place))
 }
 
 fn head() -> [(axum::http::HeaderName, HeaderValue); 2] {

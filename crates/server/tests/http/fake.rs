@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::stream;
+use std::future::ready;
+
+use futures_util::{StreamExt, stream};
 use jobwright_executor::{DEFAULT_WAIT, Error, Executor, OutputChunk, OutputStream, Result};
 use jobwright_model::{
     Cause, Ending, ExecOutput, ExecutionId, ExecutionInfo, ExecutionListItem, ExecutionRequest,
@@ -223,26 +225,29 @@ impl Fake {
         let first = if request.tail { there.len() } else { 0 };
         let offset = there[..first].iter().map(|(_, bytes)| bytes.len() as u64).sum::<u64>();
         let held = Held::new(self);
-        Ok(Box::pin(stream::unfold((first, offset), move |(number, offset)| {
-            let (fake, name) = (held.0.clone(), name.clone());
-            async move {
-                let mut found = (None, false);
-                fake.until(|fake| {
-                    found = fake.piece(&name, number);
-                    found.0.is_some() || !found.1 || !request.follow
-                })
-                .await;
-                if let Err(error) = fake.fail() {
-                    return Some((Err(error), (usize::MAX, offset)));
+        Ok(Box::pin(
+            stream::unfold((first, offset), move |(number, offset)| {
+                let (fake, name) = (held.0.clone(), name.clone());
+                async move {
+                    let mut found = (None, false);
+                    fake.until(|fake| {
+                        found = fake.piece(&name, number);
+                        found.0.is_some() || !found.1 || !request.follow
+                    })
+                    .await;
+                    if let Err(error) = fake.fail() {
+                        return Some((Err(error), (usize::MAX, offset)));
+                    }
+                    let (stream, bytes) = found.0?;
+                    let (length, skipped) = (bytes.len() as u64, from.saturating_sub(offset));
+                    let bytes = bytes.slice(usize::try_from(skipped.min(length)).unwrap()..);
+                    fake.0.pulled.fetch_add(bytes.len() as u64, Ordering::SeqCst);
+                    let chunk = OutputChunk { stream, bytes, offset: offset + skipped.min(length) };
+                    Some((Ok(chunk), (number + 1, offset + length)))
                 }
-                let (stream, bytes) = found.0?;
-                let (length, skipped) = (bytes.len() as u64, from.saturating_sub(offset));
-                let bytes = bytes.slice(usize::try_from(skipped.min(length)).unwrap()..);
-                fake.0.pulled.fetch_add(bytes.len() as u64, Ordering::SeqCst);
-                let chunk = OutputChunk { stream, bytes, offset: offset + skipped.min(length) };
-                Some((Ok(chunk), (number + 1, offset + length)))
-            }
-        })))
+            })
+            .filter(|chunk| ready(!chunk.as_ref().is_ok_and(|chunk| chunk.bytes.is_empty()))),
+        ))
     }
 
     /// The piece with this number; none when there is none yet, and whether there may be one.

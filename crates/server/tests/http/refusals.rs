@@ -31,6 +31,7 @@ fn errors() -> Vec<(Error, u16, &'static str)> {
         ),
         (Error::Backend(BackendError::Workspace("x".into())), 500, "backend"),
         (Error::Store { operation: "read it".into(), source: io::Error::other("x") }, 500, "store"),
+        (Error::Damaged("x".into()), 500, "store"),
         (Error::Several(vec!["a".into(), "b".into()]), 500, "several"),
     ]
 }
