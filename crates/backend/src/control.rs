@@ -25,6 +25,8 @@ pub struct ExecRequest {
     pub argv: Vec<String>,
     /// Variables on top of the step's own.
     pub environment: Vec<(String, String)>,
+    /// Whether it is to have a standard input; without one it finds the end there at once. A terminal is one in any case.
+    pub input: bool,
     /// Give it a terminal of this size, which some engines set just after the start; without one its streams come apart.
     pub terminal: Option<TerminalSize>,
 }
@@ -33,7 +35,7 @@ pub struct ExecRequest {
 /// the terminal hung up.
 #[async_trait]
 pub trait ExecSession: Send {
-    /// Its standard input; `None` once it was taken.
+    /// Its standard input; `None` once it was taken, and for one that was asked for without.
     fn stdin(&mut self) -> Option<Pin<Box<dyn AsyncWrite + Send>>>;
     /// Its output; `None` once it was taken.
     fn output(&mut self) -> Option<LogStream>;

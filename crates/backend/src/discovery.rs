@@ -36,14 +36,23 @@ pub trait WorkflowDiscoverer: Send + Sync {
     async fn discover_workflows(&self) -> Result<Vec<DiscoveredWorkflow>>;
 }
 
+/// How a step was found by whoever attached to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resumed {
+    /// It runs, or nobody can say yet that it does not.
+    Running,
+    /// It had ended before, and its exit and its output are still there: nothing that is done from now on has ended it.
+    Ended,
+}
+
 /// Attaches to what already runs.
 #[async_trait]
 pub trait WorkflowResumer: Send + Sync {
-    /// Attaches to the running `step`; creates nothing. Afterwards `tail_step`, `wait_step` and `destroy_step` behave as after
+    /// Attaches to `step`, which runs or has ended since; creates nothing. Afterwards `tail_step`, `wait_step` and `destroy_step` behave as after
     /// `start_step`.
     ///
     /// # Errors
     /// [`crate::Error::NotStarted`] when it is certain that no process of it ever ran; [`crate::Error::UnknownStep`] when no such step
     /// is there, and it may have run.
-    async fn resume_step(&self, step: &Step, task: &TaskUuid) -> Result<()>;
+    async fn resume_step(&self, step: &Step, task: &TaskUuid) -> Result<Resumed>;
 }

@@ -20,7 +20,7 @@ mod registry;
 
 pub use capabilities::{Availability, BackendInfo, Capabilities, LogPrecision};
 pub use control::{ExecRequest, ExecSession, Health, StepControl, StepStats, TerminalSize};
-pub use discovery::{DiscoveredStep, DiscoveredWorkflow, WorkflowDiscoverer, WorkflowResumer};
+pub use discovery::{DiscoveredStep, DiscoveredWorkflow, Resumed, WorkflowDiscoverer, WorkflowResumer};
 pub use error::{Error, ImageProblem, Result};
 pub use inventory::{Holding, Inventory};
 pub use jobwright_model::labels;

@@ -5,7 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use jobwright_backend::StreamKind;
 use rustix::fs::{FlockOperation, OFlags, flock};
@@ -115,6 +115,10 @@ impl Copies {
     }
 }
 
+/// How often, and after which time, is tried again to lock what somebody else has locked.
+const LOOKS: usize = 20;
+const MOMENT: Duration = Duration::from_millis(5);
+
 fn is_absence(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
@@ -155,11 +159,15 @@ fn open(results: &Path, name: &str, new: bool) -> io::Result<File> {
     if !file.metadata()?.is_file() {
         return Err(refused(results, name, "is not a file"));
     }
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(Errno::WOULDBLOCK) => Err(refused(results, name, "is written by another execution")),
-        Err(error) => Err(error.into()),
+    // A process that is just being spawned holds what its parent has open until its program begins.
+    for _ in 0..LOOKS {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(file),
+            Err(Errno::WOULDBLOCK) => std::thread::sleep(MOMENT),
+            Err(error) => return Err(error.into()),
+        }
     }
+    Err(refused(results, name, "is written by another execution"))
 }
 
 #[cfg(test)]

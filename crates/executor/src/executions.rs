@@ -19,7 +19,7 @@ use jobwright_backend::Backend;
 use jobwright_journal::StateDir;
 use jobwright_model::{
     Cause, ExecOutput, ExecutionId, ExecutionInfo, ExecutionListItem, ExecutionRequest, ExecutionResult,
-    ExecutionStats, ExecutionStatus, LogStreamRequest, NetInfo, RunId,
+    ExecutionStats, ExecutionStatus, LogStreamRequest, NetInfo, Outcome, RunId,
 };
 use jobwright_runtime::{Backends, Limits};
 use tokio::sync::OnceCell;
@@ -231,8 +231,12 @@ impl Shared {
                 asked.map_err(Error::store(format!("asking for the end of {id}")))?;
             }
         }
-        self.conclusion(id, &run).await?;
-        Ok(run)
+        let result = self.conclusion(id, &run).await?;
+        match result.ending.outcome {
+            Outcome::Cancelled => Ok(run),
+            // It had ended before it could be cancelled.
+            _ => Err(Error::AlreadyConcluded { id: id.clone(), result: Box::new(result) }),
+        }
     }
 
     /// That it has ended, with what came of it.

@@ -17,6 +17,9 @@ use crate::store::Kept;
 /// Of each stream so much is in a result: the log has all.
 const RESULT_BYTES: usize = 1 << 20;
 
+/// What a shell tells of a program that SIGKILL ended.
+const BY_SIGKILL: i32 = 128 + 9;
+
 /// How far it is.
 #[derive(Debug, Clone)]
 pub(crate) enum Stand {
@@ -103,9 +106,11 @@ fn concluded(
         error_msg =
             [error_msg, error].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(": ");
     }
-    let exit_code = match ending.succeeded() {
-        true => 0,
-        false => ending.exit_code.or(ending.signal.map(|signal| 128 + signal)).unwrap_or(-1),
+    let exit_code = match (ending.succeeded(), &ending.cause) {
+        (true, _) => 0,
+        // The kernel ended a process of it, and it went on: it did not pass all the same.
+        (false, Cause::OutOfMemory) if ending.exit_code == Some(0) => BY_SIGKILL,
+        _ => ending.exit_code.or(ending.signal.map(|signal| 128 + signal)).unwrap_or(-1),
     };
     let killed = ending.cause == Cause::Signal;
     ExecutionResult { stdout, stderr, left_out, missing: 0, exit_code, error_msg, killed, ending }
@@ -146,6 +151,10 @@ impl Observer for Live {
     fn log(&self, _step: &Step, chunk: MaskedChunk) -> Result<(), ObserverError> {
         self.output.add(chunk.stream, &chunk.bytes, chunk.resume);
         Ok(())
+    }
+
+    fn withheld(&self, _step: &Step, bytes: u64) {
+        self.output.withhold(bytes);
     }
 
     fn told_before(&self, _step: &Step) -> ToldBefore {

@@ -94,6 +94,8 @@ struct Files {
     left_out: u64,
     /// All that were ever left out.
     missing: u64,
+    /// From here on nothing may be shown, and that was told.
+    is_withheld: bool,
 }
 
 impl Output {
@@ -125,6 +127,7 @@ impl Output {
             is_full: false,
             left_out: 0,
             missing: 0,
+            is_withheld: false,
         };
         files.recover()?;
         files.is_full = files.room() == 0;
@@ -148,6 +151,15 @@ impl Output {
     pub(crate) fn add(&self, stream: StreamKind, bytes: &[u8], resume: ResumePoint) {
         let mut files = self.files();
         files.add(stream, bytes, resume);
+        let end = files.end;
+        drop(files);
+        self.end.send_replace(end);
+    }
+
+    /// Counts bytes that nobody may see, because nothing could mask them; the first time it is told in their place.
+    pub(crate) fn withhold(&self, bytes: u64) {
+        let mut files = self.files();
+        files.withhold(bytes);
         let end = files.end;
         drop(files);
         self.end.send_replace(end);
@@ -234,6 +246,18 @@ impl Files {
             if let Err(error) = self.write(StreamKind::Stderr, text.as_bytes(), resume) {
                 tracing::error!(%error, "that an execution's output ends here cannot be written");
             }
+        }
+    }
+
+    fn withhold(&mut self, bytes: u64) {
+        self.missing += bytes;
+        if std::mem::replace(&mut self.is_withheld, true) {
+            return;
+        }
+        let text = "\n[jobwright: from here on the output is withheld: the values of the secrets are gone]\n";
+        let resume = self.last.unwrap_or_default();
+        if let Err(error) = self.write(StreamKind::Stderr, text.as_bytes(), resume) {
+            tracing::error!(%error, "that an execution's output is withheld cannot be written");
         }
     }
 
@@ -343,6 +367,19 @@ mod tests {
         let again = Output::open(folder.path(), quota).unwrap();
         again.add(StreamKind::Stdout, b"four\n", point(8));
         assert_eq!((text(folder.path()).as_str(), again.missing()), (told, 5), "it is told once");
+    }
+
+    #[test]
+    fn what_nobody_may_see_is_counted_and_told_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let output = Output::open(folder.path(), u64::MAX).unwrap();
+        output.add(StreamKind::Stdout, b"one\n", point(4));
+        output.withhold(4);
+        output.withhold(6);
+        let told =
+            "one\n\n[jobwright: from here on the output is withheld: the values of the secrets are gone]\n";
+        assert_eq!((text(folder.path()).as_str(), output.missing()), (told, 10));
+        assert_eq!(output.told(), ToldBefore::UpTo(point(4)), "who comes after knows where it was left");
     }
 
     #[test]

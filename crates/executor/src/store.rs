@@ -169,6 +169,8 @@ impl Store {
         let texts = read.and_then(|text| Ok(serde_json::from_slice::<[String; 2]>(&text)?));
         match texts {
             Ok([stdout, stderr]) => ExecutionResult { stdout, stderr, ..result },
+            // It was kept as long as its logs.
+            Err(error) if error.kind() == ErrorKind::NotFound => result,
             Err(error) => {
                 tracing::warn!(%run, %error, "what an execution wrote is not in its result");
                 result
@@ -250,9 +252,10 @@ impl Store {
         }
     }
 
-    /// Removes its logs, here and in its results directory; nothing else of either. Done once: what comes there later is another's.
+    /// Removes its logs, here, in its result, and in its results directory; nothing else of any. There it is done once: what comes there later is another's.
     pub(crate) fn drop_logs(&self, run: &RunId, results: Option<&Path>) -> io::Result<()> {
         let folder = self.folder(run);
+        gone(fs::remove_file(folder.join(TEXTS)))?;
         if !folder.join(DATA).exists() {
             return Ok(());
         }

@@ -47,10 +47,18 @@ pub struct ExecutionRequest {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<AllocationKey>,
     /// Its variables; they win over those of the engine's own parameters.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "crate::texts::deserialize",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub environment: BTreeMap<String, String>,
     /// Variables whose values are masked wherever they show up.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "crate::texts::deserialize",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
     pub secrets: BTreeMap<String, String>,
     /// How long its logs are kept after it has ended, in seconds; without it until it is removed.
     #[serde(default, with = "seconds", skip_serializing_if = "Option::is_none")]
@@ -281,8 +289,12 @@ mod seconds {
     ) -> Result<Option<Duration>, D::Error> {
         let seconds = Option::<f64>::deserialize(deserializer)?;
         let duration = |seconds: f64| {
-            let wrong =
-                || serde::de::Error::custom(format!("{seconds} is not a number of seconds from 0 on"));
+            let wrong = || {
+                serde::de::Error::custom(format!(
+                    "{seconds} is not a number of seconds from 0 to {:.1e}",
+                    u64::MAX as f64
+                ))
+            };
             Duration::try_from_secs_f64(seconds).map_err(|_| wrong())
         };
         seconds.map(duration).transpose()
@@ -348,5 +360,27 @@ mod tests {
             request(json!({"secrets": {"A": "hunter2"}, "environment": {"B": "hunter2"}})).unwrap();
         request.keys.push(AllocationKey { kind: "ssh".into(), file: "hunter2".into(), dest: String::new() });
         assert!(!format!("{request:?} {:?}", request.keys).contains("hunter2"));
+    }
+
+    #[test]
+    fn nothing_of_a_secret_is_in_what_is_said_of_it() {
+        for (secrets, expected) in [
+            (json!({"TOKEN": 424_242}), "a number where a text is expected"),
+            (json!({"TOKEN": -424.25}), "a number where a text is expected"),
+            (json!({"TOKEN": true}), "a truth value where a text is expected"),
+            (json!({"TOKEN": ["424242"]}), "invalid type: sequence, expected a text"),
+            (json!([["TOKEN", "424242"]]), "invalid type: sequence, expected an object of texts"),
+        ] {
+            let error = request(json!({"secrets": secrets})).unwrap_err().to_string();
+            assert!(error.contains(expected) && !error.contains("424"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_variable_that_is_there_twice_is_refused() {
+        let text = r#"{"job_id": "j", "execution_id": "e", "engine_spec": {"type": "docker"},
+            "environment": {"A": "1", "A": "2"}}"#;
+        let error = serde_json::from_str::<ExecutionRequest>(text).unwrap_err().to_string();
+        assert!(error.contains(r#""A" is there twice"#), "{error}");
     }
 }

@@ -18,6 +18,7 @@ mod registry;
 mod state;
 mod step;
 mod stream;
+mod texts;
 mod workflow;
 
 pub use duration::{InvalidDuration, format_duration, parse_duration};

@@ -3,7 +3,7 @@
 
 use futures_util::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
-use jobwright_backend::{Error, LogStream};
+use jobwright_backend::{Error, LogStream, Resumed};
 use jobwright_model::{Cause, Ending, FailurePolicy};
 
 use crate::clock::BootTime;
@@ -25,7 +25,7 @@ impl StepLife {
         match past {
             StepPast::Ended(ending) => {
                 self.trace_end(&ending);
-                Start::Over(self.counted(ending))
+                Start::Over(self.counted(ending).that_was_over())
             }
             StepPast::Stopping(ending) => {
                 if let Err(error) = self.destroy().await {
@@ -44,7 +44,7 @@ impl StepLife {
         };
         let resumed = insist(&**backend, limits.patience, || resumer.resume_step(&self.step, task)).await;
         match resumed {
-            Ok(()) => Start::Running(Box::new(self.follow(began).await)),
+            Ok(resumed) => Start::Running(Box::new(self.follow(began, resumed).await)),
             Err(Error::NotStarted(_)) => self.begin_anew(failed_before).await,
             Err(Error::UnknownStep { .. }) => Start::Over(self.lost(Cause::StatusUnreadable, GONE)),
             Err(error) => {
@@ -65,7 +65,7 @@ impl StepLife {
         self.begin(failed_before).await
     }
 
-    async fn follow(self, began: BootTime) -> Running {
+    async fn follow(self, began: BootTime, resumed: Resumed) -> Running {
         let ran = began.elapsed();
         let ago = SignedDuration::try_from(ran).unwrap_or_default();
         let started = Timestamp::now().checked_sub(ago).unwrap_or_else(|_| Timestamp::now());
@@ -74,7 +74,8 @@ impl StepLife {
         let resume = self.resume_point();
         let log = self.log_from(resume).await;
         let watch = Watch::over(&self.shared, &self.step, log, resume);
-        Running::new(self, watch, started, ran)
+        let running = Running::new(self, watch, started, ran);
+        if resumed == Resumed::Ended { running.that_was_over() } else { running }
     }
 
     fn resume_point(&self) -> ResumePoint {

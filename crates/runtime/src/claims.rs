@@ -50,10 +50,10 @@ impl Claims {
     }
 
     fn add(&mut self, run: &RunId, owner_lives: bool, records: &[Record]) {
-        let mut open = open_tasks(records);
+        let open = open_tasks(records);
         for record in records {
             if let Record::TaskOpened { task, .. } = record {
-                let claim = Claim { run: run.clone(), owner_lives, place: open.remove(task) };
+                let claim = Claim { run: run.clone(), owner_lives, place: open.get(task).cloned() };
                 self.by_task.insert(task.clone(), claim);
             }
         }

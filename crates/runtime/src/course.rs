@@ -42,6 +42,8 @@ pub(crate) struct Course<'a> {
     error: Option<String>,
     /// How the end of the scope ended it, if that came before the last step had ended.
     cut_short: Option<Ending>,
+    /// Which of its steps had ended before this process looked.
+    were_over: Vec<bool>,
     /// How far its steps came under an owner that died.
     past: HashMap<StepUuid, StepPast>,
     /// It was set up by that owner.
@@ -54,6 +56,7 @@ impl<'a> Course<'a> {
         let steps: Vec<_> = workflow.steps().collect();
         Self {
             endings: vec![None; steps.len()],
+            were_over: vec![false; steps.len()],
             shared,
             workflow,
             job,
@@ -160,7 +163,8 @@ impl<'a> Course<'a> {
                 Some(Err(panic)) => self.failed_inside(&panic.to_string()),
             }
         }
-        self.cut_short = self.shared.scope.cause().map(|cause| self.shared.ended_by(cause));
+        let ended_by = self.shared.scope.cause().filter(|_| !self.was_over());
+        self.cut_short = ended_by.map(|cause| self.shared.ended_by(cause));
         workflow_over.cancel();
         while let Some(ended) = background.join_next().await {
             match ended {
@@ -175,6 +179,11 @@ impl<'a> Course<'a> {
         std::iter::from_fn(|| plan.next_ready()).find(|(index, _)| {
             self.shared.scope.cause().is_none() || self.past.contains_key(&self.steps[*index].uuid)
         })
+    }
+
+    /// Whether all that it waits for had ended before this process looked: then nothing was left to be cut short.
+    fn was_over(&self) -> bool {
+        self.steps.iter().zip(&self.were_over).all(|(step, over)| *over || step.runs_in_background())
     }
 
     /// Whether a process that died had seen all of them ready that are waited for: something that came after them was begun.
@@ -217,6 +226,7 @@ impl<'a> Course<'a> {
             self.failure = Some(result.ending.clone());
         }
         self.error = self.error.take().or(result.error);
+        self.were_over[index] = result.was_over;
         self.endings[index] = Some(result.ending);
     }
 

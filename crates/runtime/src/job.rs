@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jobwright_backend::Backend;
 use jobwright_journal::Journal;
-use jobwright_model::{Cause, Ending, Job, Phase, Timeouts};
+use jobwright_model::{Cause, Ending, Job, Phase, TaskUuid, Timeouts};
 use jobwright_redact::Masker;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::sleep;
@@ -264,6 +264,7 @@ impl JobRun {
             lost: None,
             ending: None,
             at: 0,
+            task: None,
             reports: Vec::new(),
         };
         let mut phases = VecDeque::from(phases);
@@ -280,7 +281,10 @@ impl JobRun {
                 }
                 let past = match self.look_back(&phase, past, &mut course).await {
                     Due::Nothing => continue,
-                    Due::Anew => None,
+                    Due::Anew(task) => {
+                        course.task = task;
+                        None
+                    }
                     Due::GoOn(past) => Some(*past),
                 };
                 self.run_phase(phase, past, heirs, slot, &mut course).await;
@@ -396,7 +400,7 @@ impl JobRun {
         if let Some(journal) = &self.journal {
             run = run.journal(Arc::clone(journal));
         }
-        run
+        course.task.iter().cloned().fold(run, WorkflowRun::task)
     }
 }
 
@@ -415,6 +419,8 @@ struct JobCourse {
     ending: Option<Ending>,
     /// The number of the phase that runs.
     at: usize,
+    /// The task's uuid that it has from an owner that died before anything of it ran.
+    task: Option<TaskUuid>,
     reports: Vec<WorkflowReport>,
 }
 

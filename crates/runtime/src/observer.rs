@@ -113,6 +113,9 @@ pub trait Observer: Send + Sync {
     /// When it could not be recorded.
     fn log(&self, step: &Step, chunk: MaskedChunk) -> Result<(), ObserverError>;
 
+    /// A step printed so many bytes that nobody may see, because the values of its secrets are gone: nothing could mask them.
+    fn withheld(&self, _step: &Step, _bytes: u64) {}
+
     /// Waits until everything that was told is where the death of this process does not take it: only then is removed what it was
     /// told of.
     async fn settled(&self) {}

@@ -89,7 +89,8 @@ impl Past {
                 of_task => {
                     let task = of_task.task().and_then(|task| Some((task, places.get(task)?)));
                     let Some((task, (job, attempt))) = task else { continue };
-                    let mut tasks = past.attempt(job, *attempt).tasks.iter_mut();
+                    // The last of that name: one that was opened again began anew.
+                    let mut tasks = past.attempt(job, *attempt).tasks.iter_mut().rev();
                     if let Some(task) = tasks.find(|known| known.task == *task) {
                         task.take_in(of_task);
                     }
@@ -136,7 +137,7 @@ impl AttemptPast {
         self.tasks.iter().find(|task| task.phase >= phase).map(|task| task.at).unwrap_or_default()
     }
 
-    /// The task that a phase had last: one before it was given back, with nothing of it done.
+    /// The task that a phase had last: one before it, or an earlier opening of it, was given back, with nothing of it done.
     pub(crate) fn of_phase(&self, phase: usize) -> Option<&TaskPast> {
         self.tasks.iter().rev().find(|task| task.phase == phase)
     }
@@ -253,5 +254,13 @@ mod tests {
         let past = Past::of(&[opened("t1", 1, 0), opened("t2", 1, 0), starting("t2"), starting("t9")]);
         let task = past.attempt_at("build", 1).unwrap().of_phase(0).unwrap();
         assert_eq!((task.task.as_str(), task.never_began()), ("t2", false));
+    }
+
+    #[test]
+    fn a_task_that_was_opened_again_begins_anew() {
+        let closed = Record::TaskClosed { task: task("t1") };
+        let past = Past::of(&[opened("t1", 1, 0), closed, opened("t1", 1, 0), starting("t1")]);
+        let task = past.attempt_at("build", 1).unwrap().of_phase(0).unwrap();
+        assert_eq!((task.never_began(), task.closed), (false, false));
     }
 }

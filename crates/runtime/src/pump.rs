@@ -108,7 +108,7 @@ impl Pump {
 
     fn show(&self, chunk: MaskedChunk) {
         if self.withheld {
-            return;
+            return self.observer.withheld(&self.step, chunk.bytes.len() as u64);
         }
         if let Err(error) = self.observer.log(&self.step, chunk) {
             tracing::warn!(step = %self.step.uuid, %error, "a piece of output was not recorded");

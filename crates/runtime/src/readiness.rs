@@ -93,7 +93,6 @@ async fn by_command(
 
 /// Waits for a command's end. Its output is read to its end or the command's, so that no full pipe stops it.
 async fn end_of(mut session: Box<dyn ExecSession>) -> Result<(StepExit, Vec<u8>), Error> {
-    drop(session.stdin());
     let mut words = Vec::new();
     let mut output = session.output();
     let mut end = session.wait();

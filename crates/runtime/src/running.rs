@@ -85,6 +85,8 @@ pub(crate) struct Running {
     since: Instant,
     /// The job's place, of a step that is all of it.
     slot: Option<Slot>,
+    /// It had ended before it was taken over: its exit says how, and nothing else counts.
+    was_over: bool,
 }
 
 /// Why the watch over a running step is over.
@@ -120,19 +122,27 @@ impl Running {
     /// The step of `life`, which runs since `started`: that is, for `ran` already.
     pub(crate) fn new(life: StepLife, watch: Watch, started: Timestamp, ran: Duration) -> Self {
         let now = Instant::now();
-        Self { life, watch, started, since: now.checked_sub(ran).unwrap_or(now), slot: None }
+        Self { life, watch, started, since: now.checked_sub(ran).unwrap_or(now), slot: None, was_over: false }
+    }
+
+    /// The same, of a step that had ended before it was taken over.
+    pub(crate) fn that_was_over(self) -> Self {
+        Self { was_over: true, ..self }
     }
 
     /// Watches the step to its end: its exit, a timeout, or the end of its scope. The `slot` is free as soon as nothing of it runs.
     pub(crate) async fn finish(mut self, slot: Option<Slot>) -> StepResult {
         self.slot = slot;
         let shared = Arc::clone(&self.life.shared);
-        let watched = tokio::select! {
-            biased;
-            cause = shared.scope.cancelled() => Watched::Stop(shared.ended_by(cause)),
-            exit = &mut self.watch.exit => Watched::of(exit),
-            ending = timeouts(&shared, self.since, &self.watch.activity) => Watched::Stop(ending),
-            ending = visited(&shared, &self.life.step) => Watched::Left(ending),
+        let watched = match self.was_over {
+            true => Watched::of((&mut self.watch.exit).await),
+            false => tokio::select! {
+                biased;
+                cause = shared.scope.cancelled() => Watched::Stop(shared.ended_by(cause)),
+                exit = &mut self.watch.exit => Watched::of(exit),
+                ending = timeouts(&shared, self.since, &self.watch.activity) => Watched::Stop(ending),
+                ending = visited(&shared, &self.life.step) => Watched::Left(ending),
+            },
         };
         let ignored = self.life.step.failure_policy() == FailurePolicy::Ignore;
         self.conclude(watched).await.unless(ignored)
@@ -188,16 +198,19 @@ impl Running {
     /// never fails its workflow (woodpecker.md 8, item 40).
     pub(crate) async fn finish_in_background(mut self, workflow_over: CancellationToken) -> StepResult {
         let shared = Arc::clone(&self.life.shared);
-        let watched = tokio::select! {
-            biased;
-            cause = shared.scope.cancelled() => match shared.ended_by(cause) {
-                ending if shared.keeps(&ending) => Watched::Stays,
-                ending => Watched::Stop(ending),
-            },
-            exit = &mut self.watch.exit => Watched::of(exit),
-            () = workflow_over.cancelled() => match shared.kept.get() {
-                Some(_) => Watched::Stays,
-                None => Watched::Stop(Ending::new(Cause::WorkflowEnded)),
+        let watched = match self.was_over {
+            true => Watched::of((&mut self.watch.exit).await),
+            false => tokio::select! {
+                biased;
+                cause = shared.scope.cancelled() => match shared.ended_by(cause) {
+                    ending if shared.keeps(&ending) => Watched::Stays,
+                    ending => Watched::Stop(ending),
+                },
+                exit = &mut self.watch.exit => Watched::of(exit),
+                () = workflow_over.cancelled() => match shared.kept.get() {
+                    Some(_) => Watched::Stays,
+                    None => Watched::Stop(Ending::new(Cause::WorkflowEnded)),
+                },
             },
         };
         self.conclude(watched).await.unless(true)
@@ -318,14 +331,14 @@ impl Running {
     }
 
     /// What an exit means for a step that nobody stopped. A process that falls to a signal, or tells of one as shells do, while
-    /// its scope is being cancelled did not fail by itself (woodpecker.md 8, item 47).
+    /// its scope is being cancelled did not fail by itself (woodpecker.md 8, item 47); one that had ended before anybody looked did.
     fn judge(&self, exit: StepExit) -> Ending {
         let exit = self.masked(exit);
         let by_signal = match exit.status {
             ExitStatus::Signal(_) | ExitStatus::Unknown => true,
             ExitStatus::Code(code) => code > SIGNAL_CODES,
         };
-        match self.life.shared.scope.cause() {
+        match self.life.shared.scope.cause().filter(|_| !self.was_over) {
             Some(cause) if by_signal && !exit.oom => self.life.shared.ended_by(cause).with_exit(&exit),
             _ => Ending::of_exit(&exit),
         }
@@ -351,7 +364,7 @@ impl Running {
                 self.life.report_pump(pumped);
                 return true;
             }
-            _ = self.life.shared.scope.cancelled() => return false,
+            _ = self.life.shared.scope.cancelled(), if !self.was_over => return false,
             () = activity.silent_for(limits.drain_silence) => HELD,
             () = activity.waited_for(limits.drain) => HELD,
             () = sleep(limits.backlog) => TOO_MUCH,
@@ -393,7 +406,7 @@ impl Running {
         };
         self.life.trace_end(&ending);
         let result = StepResult::of(ending);
-        StepResult { error: undestroyed.or(result.error), ..result }
+        StepResult { error: undestroyed.or(result.error), was_over: self.was_over, ..result }
     }
 }
 

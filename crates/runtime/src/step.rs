@@ -25,6 +25,8 @@ pub(crate) struct StepResult {
     pub(crate) fails_workflow: bool,
     /// What went wrong that is not the step's own failure: then the run itself has an error (woodpecker.md 8, item 44).
     pub(crate) error: Option<String>,
+    /// It had ended before this process looked: nothing that ends its scope can have ended it.
+    pub(crate) was_over: bool,
 }
 
 impl StepResult {
@@ -34,12 +36,17 @@ impl StepResult {
             ending.outcome != Outcome::Cancelled && ending.cause.fault() == Fault::Infrastructure;
         let own = || ending.evidence.clone().unwrap_or_else(|| ending.cause.as_str().replace('_', " "));
         let error = infrastructure.then(own);
-        Self { fails_workflow: !ending.succeeded(), ending, error }
+        Self { fails_workflow: !ending.succeeded(), ending, error, was_over: false }
     }
 
     /// The same for a step whose failure is not to count.
     pub(crate) fn unless(self, ignored: bool) -> Self {
         Self { fails_workflow: self.fails_workflow && !ignored, ..self }
+    }
+
+    /// The same for a step that had ended before this process looked.
+    pub(crate) fn that_was_over(self) -> Self {
+        Self { was_over: true, ..self }
     }
 }
 
@@ -69,7 +76,8 @@ impl StepLife {
         if self.shared.secrets_are_gone {
             return Start::Over(self.without_secrets());
         }
-        let not_run = |ending| Start::Over(StepResult { ending, fails_workflow: false, error: None });
+        let not_run =
+            |ending| Start::Over(StepResult { ending, fails_workflow: false, error: None, was_over: false });
         let verdict = tokio::select! {
             biased;
             cause = self.shared.scope.cancelled() => return not_run(self.shared.ended_by(cause)),
@@ -155,7 +163,7 @@ impl StepLife {
         }
         self.record_end(&ending);
         self.trace_end(&ending);
-        StepResult { ending, fails_workflow: true, error }
+        StepResult { ending, fails_workflow: true, error, was_over: false }
     }
 
     /// Ends the step in its backend.

@@ -68,6 +68,11 @@ async fn read(body: Body) -> Result<Vec<u8>, Refusal> {
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     let malformed =
         |error: serde_json::Error| Refusal::bad("malformed_json", format!("the body is no JSON: {error}"));
+    // A list of the right length would pass for an object.
+    if body.trim_ascii_start().starts_with(b"[") {
+        let message = "invalid request: it is a list, where an object is expected";
+        return Err(Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", message));
+    }
     let mut reader = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();

@@ -75,8 +75,15 @@ fn wants_events(headers: &HeaderMap) -> bool {
     let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let mut kinds = accepted.flat_map(|value| value.split(','));
     kinds.any(|kind| {
-        kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("text/event-stream")
+        let mut parts = kind.split(';').map(str::trim);
+        parts.next().unwrap_or_default().eq_ignore_ascii_case("text/event-stream") && !parts.any(is_never)
     })
+}
+
+/// Whether a parameter of a kind says that it is not wanted (RFC 9110, 12.4.2).
+fn is_never(parameter: &str) -> bool {
+    let quality = parameter.strip_prefix("q=").or(parameter.strip_prefix("Q="));
+    quality.is_some_and(|quality| quality.trim().parse() == Ok(0.0))
 }
 
 /// Output until its end; broken off when the server is to end, so that nobody takes what they have for all of it. It keeps its place until

@@ -29,13 +29,14 @@ pub(super) fn start(step: &Step, request: ExecRequest) -> Result<Box<dyn ExecSes
     let (tell, exit) = watch::channel(None);
     let output = Arc::new(Spool::new());
     let terminal = request.terminal.is_some();
+    let has_input = terminal || request.input;
     let program = Program { step: step.clone(), request, input, output: Arc::clone(&output) };
     // Not ended with the session: dropping that closes the input and leaves the program running.
     tokio::spawn(async move {
         let code = program.run().await;
         tell.send_replace(Some(StepExit::new(ExitStatus::Code(code))));
     });
-    Ok(Box::new(Session { stdin: Some(stdin), output: Some(output), exit, terminal }))
+    Ok(Box::new(Session { stdin: has_input.then_some(stdin), output: Some(output), exit, terminal }))
 }
 
 struct Program {

@@ -6,7 +6,7 @@ use jobwright_model::{Step, TaskUuid};
 use super::backend::Dummy;
 use super::calls::Verb;
 use super::engine::TaskPlace;
-use crate::{DiscoveredStep, DiscoveredWorkflow, Result, WorkflowDiscoverer, WorkflowResumer};
+use crate::{DiscoveredStep, DiscoveredWorkflow, Result, Resumed, WorkflowDiscoverer, WorkflowResumer};
 
 #[async_trait]
 impl WorkflowDiscoverer for Dummy {
@@ -27,9 +27,10 @@ impl WorkflowDiscoverer for Dummy {
 #[async_trait]
 impl WorkflowResumer for Dummy {
     /// A step that ended meanwhile can be resumed as well: its exit and its output are there to be read.
-    async fn resume_step(&self, step: &Step, task: &TaskUuid) -> Result<()> {
+    async fn resume_step(&self, step: &Step, task: &TaskUuid) -> Result<Resumed> {
         self.called(Verb::ResumeStep, Some(task), Some(step))?;
-        self.running(step, task).map(drop)
+        let found = self.running(step, task)?;
+        Ok(if found.runs() { Resumed::Running } else { Resumed::Ended })
     }
 }
 

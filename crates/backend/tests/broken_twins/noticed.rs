@@ -178,6 +178,8 @@ pub(crate) const NOTICED: &[(Fault, &[&str])] = &[
     ),
     (F::DiscoversWithoutLooking, &["nothing_running_is_an_empty_discovery", "another_owner_sees_nothing"]),
     (F::ResumeStarts, &["resuming_what_is_not_there_is_an_error_and_makes_nothing"]),
+    (F::ResumeSaysRunning, &["what_ended_while_away_tells_its_own_exit"]),
+    (F::ResumeSaysEnded, &["a_resumed_step_behaves_as_a_started_one"]),
     (F::PauseDoesNothing, &["a_paused_step_stands_still_until_it_is_resumed"]),
     (F::SignalDoesNothing, &["a_signal_reaches_the_step"]),
     (
@@ -189,6 +191,7 @@ pub(crate) const NOTICED: &[(Fault, &[&str])] = &[
             "a_command_sees_its_variables_and_the_steps",
         ],
     ),
+    (F::ExecAlwaysHasInput, &["a_command_without_input_finds_its_end_at_once"]),
     (F::ExecOutlivesTheStep, &["a_command_in_an_ended_step_is_an_error"]),
     (F::ADroppedSetUpGoesOn, &["a_set_up_that_was_dropped_leaves_nothing"]),
     (F::ADroppedStartGoesOn, &["a_start_that_was_dropped_leaves_nothing"]),

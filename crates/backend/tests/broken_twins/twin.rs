@@ -10,8 +10,8 @@ use globset::Glob;
 use jobwright_backend::dummy::Dummy;
 use jobwright_backend::{
     Availability, Backend, BackendInfo, Capabilities, DiscoveredWorkflow, Error, ExecRequest, ExecSession,
-    LogChunk, LogPosition, LogStream, Progress, Result, StepControl, StepStats, StreamKind, TarStream,
-    WorkflowDiscoverer, WorkflowResumer,
+    LogChunk, LogPosition, LogStream, Progress, Result, Resumed, StepControl, StepStats, StreamKind,
+    TarStream, WorkflowDiscoverer, WorkflowResumer,
 };
 use jobwright_model::{ExitStatus, NetInfo, Step, StepExit, StepType, StepUuid, TaskUuid, Workflow};
 use jobwright_workspace::{Project, TreeOptions};
@@ -64,9 +64,12 @@ pub(crate) enum Fault {
     DiscoversNothing,
     DiscoversWithoutLooking,
     ResumeStarts,
+    ResumeSaysRunning,
+    ResumeSaysEnded,
     PauseDoesNothing,
     SignalDoesNothing,
     ExecFails,
+    ExecAlwaysHasInput,
     ExecOutlivesTheStep,
     ADroppedSetUpGoesOn,
     ADroppedStartGoesOn,
@@ -379,9 +382,13 @@ impl WorkflowDiscoverer for Broken {
 
 #[async_trait]
 impl WorkflowResumer for Broken {
-    async fn resume_step(&self, step: &Step, task: &TaskUuid) -> Result<()> {
+    async fn resume_step(&self, step: &Step, task: &TaskUuid) -> Result<Resumed> {
         match self.inner.resume_step(step, task).await {
-            Err(Error::UnknownStep { .. }) if self.has(F::ResumeStarts) => self.start_step(step, task).await,
+            Err(Error::UnknownStep { .. }) if self.has(F::ResumeStarts) => {
+                self.start_step(step, task).await.map(|()| Resumed::Running)
+            }
+            Ok(_) if self.has(F::ResumeSaysRunning) => Ok(Resumed::Running),
+            Ok(_) if self.has(F::ResumeSaysEnded) => Ok(Resumed::Ended),
             other => other,
         }
     }
@@ -398,6 +405,7 @@ impl StepControl for Broken {
         if self.has(F::ExecFails) {
             request.argv = vec!["no-such-program".to_owned()];
         }
+        request.input |= self.has(F::ExecAlwaysHasInput);
         match self.inner.exec(step, task, request.clone()).await {
             Err(Error::UnknownStep { .. }) if self.has(F::ExecOutlivesTheStep) => {
                 let (other, task) = (Step::new("other", StepUuid::random()), TaskUuid::random());

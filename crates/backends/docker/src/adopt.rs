@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use jobwright_backend::{
-    DiscoveredStep, DiscoveredWorkflow, Error, Result, WorkflowDiscoverer, WorkflowResumer, labels,
+    DiscoveredStep, DiscoveredWorkflow, Error, Result, Resumed, WorkflowDiscoverer, WorkflowResumer, labels,
 };
 use jobwright_model::{Step, StepUuid, TaskUuid};
 
@@ -48,7 +48,7 @@ fn discovered(container: ListedContainer) -> Option<(TaskUuid, DiscoveredStep)> 
 #[async_trait]
 impl WorkflowResumer for Docker {
     /// A step that ended in the meantime is taken over too: its exit status and its output are still there.
-    async fn resume_step(&self, step: &Step, task: &TaskUuid) -> Result<()> {
+    async fn resume_step(&self, step: &Step, task: &TaskUuid) -> Result<Resumed> {
         let engine = self.inner.engine().await?;
         let unknown = || Error::unknown_step(step, task);
         let found = self.inner.container_of(step, task).await?.ok_or_else(unknown)?;
@@ -57,10 +57,12 @@ impl WorkflowResumer for Docker {
             Err(error) if failure::is_absent(&error) => return Err(unknown()),
             Err(error) => return Err(engine.error("inspect the container", &error)),
         };
-        if state.life() == Life::Before {
-            return Err(Error::NotStarted(step.uuid.clone()));
-        }
+        let resumed = match state.life() {
+            Life::Before => return Err(Error::NotStarted(step.uuid.clone())),
+            Life::Over => Resumed::Ended,
+            Life::Alive | Life::Unclear(_) => Resumed::Running,
+        };
         self.inner.tasks.get(task).remember(&step.uuid, Container { phase: Phase::Started, ..found });
-        Ok(())
+        Ok(resumed)
     }
 }

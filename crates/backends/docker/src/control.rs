@@ -20,8 +20,6 @@ use crate::{Docker, failure};
 
 /// How long the engine may take to measure a step.
 const MEASUREMENT: Duration = Duration::from_secs(15);
-/// From here on a limit is no limit: engines tell the host's memory, or a page short of 2^63, when there is none.
-const NO_LIMIT: u64 = 1 << 60;
 
 impl Docker {
     async fn running(&self, step: &Step, task: &TaskUuid) -> Result<(&Engine, Container)> {
@@ -111,11 +109,14 @@ impl StepControl for Docker {
         };
         let memory = measured.memory_stats.unwrap_or_default();
         let cpu = measured.cpu_stats.and_then(|cpu| cpu.cpu_usage).and_then(|usage| usage.total_usage);
-        let limit = memory.limit.unwrap_or(0);
+        // Of one without a limit an engine measures that of the whole host.
+        let inspected = engine.inspect(&container.id).await;
+        let inspected =
+            inspected.map_err(|error| refused(engine, step, task, "inspect the container", &error))?;
         Ok(StepStats {
             cpu: Duration::from_nanos(cpu.unwrap_or(0)),
             memory: memory.usage.unwrap_or(0),
-            memory_limit: if limit >= NO_LIMIT { 0 } else { limit },
+            memory_limit: inspected.memory_limit().unwrap_or(0),
             pids: measured.pids_stats.and_then(|pids| pids.current).unwrap_or(0),
         })
     }

@@ -67,7 +67,7 @@ impl Session {
         let own = request.environment.iter().map(|(name, value)| format!("{name}={value}"));
         let environment = surroundings.untold.into_iter().chain(own).collect();
         let config = ExecConfig {
-            attach_stdin: Some(true),
+            attach_stdin: Some(request.input || terminal),
             attach_stdout: Some(true),
             attach_stderr: Some(true),
             tty: Some(terminal),
@@ -88,7 +88,8 @@ impl Session {
             command.set_size(size).await?;
         }
         let output = chunks(engine.clone(), output);
-        Ok(Self { command, terminal, input: Some(input), output: Some(output) })
+        let input = (request.input || terminal).then_some(input);
+        Ok(Self { command, terminal, input, output: Some(output) })
     }
 }
 

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bollard::Docker as Client;
 use bollard::errors::Error as EngineError;
@@ -27,6 +28,10 @@ use crate::{Inner, failure};
 
 /// How many pieces of an archive may wait for a slow reader.
 const PIECES: usize = 16;
+
+/// How often, and after which time, is looked again for what is not there.
+const LOOKS: usize = 3;
+const MOMENT: Duration = Duration::from_millis(250);
 
 impl Inner {
     /// Unpacks `archive` below `path` of the workspace.
@@ -192,7 +197,7 @@ impl Source {
         };
         let found = || say(Ok(()));
         let mut sieve = Sieve::new(selection, pieces.clone(), &found);
-        match self.read_all(selection, &mut sieve) {
+        match self.read_again(selection, &mut sieve) {
             Err(error) => say(Err(error)),
             Ok(()) if !sieve.found() => {
                 say(Err(Error::NothingMatches(selection.asked.clone())));
@@ -203,6 +208,21 @@ impl Source {
                 }
             }
         }
+    }
+
+    /// Reads, and once more after a moment what gave nothing: Podman takes the file system of a container that has just ended out of
+    /// its place for a moment, and then shows nothing of it.
+    fn read_again(&self, selection: &Selection, sieve: &mut Sieve<'_>) -> Result<()> {
+        self.read_all(selection, sieve)?;
+        let looks = if self.kind == EngineKind::Podman { LOOKS } else { 0 };
+        for _ in 0..looks {
+            if sieve.found() {
+                break;
+            }
+            std::thread::sleep(MOMENT);
+            self.read_all(selection, sieve)?;
+        }
+        Ok(())
     }
 
     fn read_all(&self, selection: &Selection, sieve: &mut Sieve<'_>) -> Result<()> {

@@ -73,7 +73,6 @@ use jobwright_model::{OwnerId, Step, StepExit, TaskUuid, Workflow};
 use tokio::sync::OnceCell;
 
 use engine::Engine;
-use prepare::Creation;
 use pull::Pulls;
 use tasks::Tasks;
 
@@ -188,10 +187,7 @@ impl Backend for Docker {
         if self.inner.tasks.get(task).container(&step.uuid).is_some() {
             return Err(Error::AlreadyStarted(step.uuid.clone()));
         }
-        match self.inner.create(step, task, progress).await? {
-            Creation::Made => Ok(()),
-            Creation::WasOurs { .. } => Err(Error::AlreadyStarted(step.uuid.clone())),
-        }
+        self.inner.prepare(step, task, progress).await
     }
 
     async fn start_step(&self, step: &Step, task: &TaskUuid) -> Result<()> {

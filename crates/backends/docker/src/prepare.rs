@@ -2,6 +2,7 @@
 //! made of (`container`).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bollard::models::NetworkConnectRequest;
 use bollard::query_parameters::{
@@ -9,6 +10,7 @@ use bollard::query_parameters::{
 };
 use jobwright_backend::{Error, ImageProblem, Progress, ProgressEvent, Result, labels, names};
 use jobwright_model::{Step, TaskUuid};
+use tokio::time::{Instant, sleep};
 
 use crate::Inner;
 use crate::belongings::carries;
@@ -35,8 +37,32 @@ enum Answer {
     NameTaken,
 }
 
+/// How long an engine is given that keeps a name for a container which it still makes, and how often it is asked.
+const STILL_MADE: Duration = Duration::from_secs(20);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
 impl Inner {
-    /// Makes the container of `step`.
+    /// Makes the container of `step`, in the place of one that an owner which died had asked for and that came to be only after it was
+    /// looked for: nobody knows how far that one is.
+    pub(crate) async fn prepare(
+        self: &Arc<Self>,
+        step: &Step,
+        task: &TaskUuid,
+        progress: &dyn Progress,
+    ) -> Result<()> {
+        let mut creation = self.create(step, task, progress).await?;
+        if let Creation::WasOurs { id, running_or_ended: false } = creation {
+            let stale = Container::new(id, Phase::Prepared, None);
+            self.remove(self.engine().await?, &stale, false, Duration::ZERO).await?;
+            creation = self.create(step, task, progress).await?;
+        }
+        match creation {
+            Creation::Made => Ok(()),
+            Creation::WasOurs { .. } => Err(Error::AlreadyStarted(step.uuid.clone())),
+        }
+    }
+
+    /// Makes the container of `step`, if it is not there.
     pub(crate) async fn create(
         self: &Arc<Self>,
         step: &Step,
@@ -60,13 +86,24 @@ impl Inner {
             self.pull_missing(engine, step, &blueprint, earlier, progress).await?;
             answer = self.attempt(engine, &memory, step, &name, &blueprint).await?;
         }
-        match answer {
-            Answer::Made(_) => Ok(Creation::Made),
-            Answer::NameTaken => self.who_has(engine, step, task, name).await,
-            Answer::ImageAbsent => {
-                let why = "it was pulled, and the engine still has no image under this name".to_owned();
-                Err(Error::Image { image: step.image.clone(), problem: ImageProblem::NotFound(why) })
+        let until = Instant::now() + STILL_MADE;
+        loop {
+            match answer {
+                Answer::Made(_) => return Ok(Creation::Made),
+                Answer::NameTaken => match self.who_has(engine, step, task, &name).await? {
+                    Some(creation) => return Ok(creation),
+                    None if Instant::now() < until => sleep(LOOK_AGAIN).await,
+                    None => return Err(Error::NameTaken(name)),
+                },
+                Answer::ImageAbsent => {
+                    let why = "it was pulled, and the engine still has no image under this name".to_owned();
+                    return Err(Error::Image {
+                        image: step.image.clone(),
+                        problem: ImageProblem::NotFound(why),
+                    });
+                }
             }
+            answer = self.attempt(engine, &memory, step, &name, &blueprint).await?;
         }
     }
 
@@ -143,11 +180,17 @@ impl Inner {
         work.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
     }
 
-    /// Whose container has the name: this very step's, or somebody else's.
-    async fn who_has(&self, engine: &Engine, step: &Step, task: &TaskUuid, name: String) -> Result<Creation> {
-        let found = match engine.inspect(&name).await {
+    /// Whose container has the name: this very step's, or somebody else's; none when it is not there yet, or not any more.
+    async fn who_has(
+        &self,
+        engine: &Engine,
+        step: &Step,
+        task: &TaskUuid,
+        name: &str,
+    ) -> Result<Option<Creation>> {
+        let found = match engine.inspect(name).await {
             Ok(found) => found,
-            Err(error) if failure::is_absent(&error) => return Err(Error::NameTaken(name)),
+            Err(error) if failure::is_absent(&error) => return Ok(None),
             Err(error) => return Err(engine.error("look at the container that has the name", &error)),
         };
         let expected = [
@@ -156,10 +199,10 @@ impl Inner {
             (labels::STEP, step.uuid.as_str()),
         ];
         if !carries(found.labels(), &expected) {
-            return Err(Error::NameTaken(name));
+            return Err(Error::NameTaken(name.to_owned()));
         }
         let running_or_ended = found.state.as_ref().is_some_and(StateRecord::began);
-        Ok(Creation::WasOurs { id: found.id, running_or_ended })
+        Ok(Some(Creation::WasOurs { id: found.id, running_or_ended }))
     }
 }
 

@@ -18,6 +18,8 @@ pub(crate) struct ContainerRecord {
     pub(crate) state: Option<StateRecord>,
     #[serde(default)]
     config: Option<ConfigRecord>,
+    #[serde(default)]
+    host_config: Option<HostRecord>,
     /// Read by whoever asks for it (`network`): nothing else of the record is to depend on it.
     #[serde(default)]
     pub(crate) network_settings: serde_json::Value,
@@ -29,7 +31,20 @@ struct ConfigRecord {
     labels: Option<Labels>,
 }
 
+/// What the container may use of its host.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct HostRecord {
+    memory: Option<i64>,
+}
+
 impl ContainerRecord {
+    /// How many bytes of memory it may use; none when nobody set that.
+    pub(crate) fn memory_limit(&self) -> Option<u64> {
+        let set = self.host_config.as_ref()?.memory?;
+        u64::try_from(set).ok().filter(|set| *set > 0)
+    }
+
     pub(crate) fn labels(&self) -> Option<&Labels> {
         self.config.as_ref()?.labels.as_ref()
     }

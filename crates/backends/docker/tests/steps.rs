@@ -12,7 +12,7 @@ use bollard::models::{ContainerCreateBody, HostConfig};
 use bollard::query_parameters::RemoveContainerOptionsBuilder;
 use futures_util::{StreamExt, stream};
 use jobwright_backend::{Backend, Error, ExecRequest, ImageProblem, LogPosition, TerminalSize, labels};
-use jobwright_docker::{DockerSettings, PullPolicy};
+use jobwright_docker::{Docker, DockerSettings, PullPolicy};
 use jobwright_model::{Conn, ExitStatus, HostAlias, Stage, Step, StepType, StepUuid, TaskUuid, Workflow};
 use serde_json::json;
 
@@ -386,6 +386,25 @@ on_every_engine! {
         let mut archive = tar::Archive::new(got.as_slice());
         let names: Vec<_> = archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().into_owned()).collect();
         assert_eq!(names, [std::path::PathBuf::from("out")]);
+        bench.done().await;
+    }
+
+    /// An owner that died had asked for it, and the engine made it after the next one had looked.
+    async fn a_container_that_comes_late_does_not_stay_beside_the_one_that_is_made_anew(engine: &Engine) {
+        let mut bench = Bench::new(engine);
+        let step = step("late", &["echo said by $WHOM"]);
+        bench.set_up(&[&step]).await;
+        let mut early = step.clone();
+        early.environment.insert("WHOM".to_owned(), "the dead".to_owned());
+        let dead = Docker::new(Some(engine.settings()), bench.owner.clone());
+        dead.prepare_step(&early, &bench.task, &jobwright_backend::Silent).await.unwrap();
+        let mut anew = step;
+        anew.environment.insert("WHOM".to_owned(), "the living".to_owned());
+        bench.docker.prepare_step(&anew, &bench.task, &jobwright_backend::Silent).await.unwrap();
+        let again = bench.docker.prepare_step(&anew, &bench.task, &jobwright_backend::Silent).await;
+        assert!(matches!(again, Err(Error::AlreadyStarted(_))), "{again:?}");
+        let (output, _) = bench.run(&anew).await;
+        assert!(output.stdout.contains("said by the living"), "{output:?}");
         bench.done().await;
     }
 

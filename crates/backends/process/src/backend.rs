@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use globset::Glob;
 use jobwright_backend::{
     Availability, Backend, BackendInfo, Capabilities, DiscoveredWorkflow, Error, Holding, Inventory,
-    LogPosition, LogPrecision, LogStream, Progress, Result, StepControl, TarStream, WorkflowDiscoverer,
-    WorkflowResumer,
+    LogPosition, LogPrecision, LogStream, Progress, Result, Resumed, StepControl, TarStream,
+    WorkflowDiscoverer, WorkflowResumer,
 };
 use jobwright_journal::StateDir;
 use jobwright_model::{OwnerId, Step, StepExit, TaskUuid, Workflow};
@@ -384,7 +384,7 @@ impl Inventory for ProcessBackend {
 
 #[async_trait]
 impl WorkflowResumer for ProcessBackend {
-    async fn resume_step(&self, step: &Step, task: &TaskUuid) -> Result<()> {
+    async fn resume_step(&self, step: &Step, task: &TaskUuid) -> Result<Resumed> {
         discovery::resume(&self.shims, &self.task(task).step(&step.uuid), step, task).await
     }
 }

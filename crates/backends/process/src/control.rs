@@ -99,7 +99,7 @@ impl StepControl for ProcessBackend {
                 env.entry(name.to_owned()).or_insert_with(|| value.to_owned());
                 streams::terminal(size, record.owner())
             }
-            None => streams::pipes(),
+            None => streams::pipes(request.input),
         };
         let (ours, handed) = made.map_err(|error| {
             Error::io(format!("making the streams of a program beside step {:?}", step.name), error)

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::future::try_join_all;
-use jobwright_backend::{DiscoveredStep, DiscoveredWorkflow, Error, Result};
+use jobwright_backend::{DiscoveredStep, DiscoveredWorkflow, Error, Result, Resumed};
 use jobwright_model::{Step, StepUuid, TaskUuid};
 use jobwright_shim::protocol::Order;
 use jobwright_shim::{Answer, ShimError, StepStatus};
@@ -58,12 +58,20 @@ async fn look_up(shims: &Shims, place: &StepPlace) -> Result<Option<StepStatus>>
 }
 
 /// Makes sure that the step was started and that its end is, or will be, known. Nothing else is needed to attach.
-pub(crate) async fn resume(shims: &Shims, place: &StepPlace, step: &Step, task: &TaskUuid) -> Result<()> {
-    let is_known = look_up(shims, place).await?.is_some() || exit::recorded(place)?.is_some();
-    match is_known {
-        true => Ok(()),
+pub(crate) async fn resume(
+    shims: &Shims,
+    place: &StepPlace,
+    step: &Step,
+    task: &TaskUuid,
+) -> Result<Resumed> {
+    let runs = look_up(shims, place).await?.map(|status| status.exit.is_none());
+    match (runs, exit::recorded(place)?.is_some()) {
+        (_, true) | (Some(false), _) => Ok(Resumed::Ended),
+        (Some(true), false) => Ok(Resumed::Running),
         // The first thing that a shim does for a step is to make its output; where the task's folder is gone too, that says nothing.
-        false if place.files.dir.is_dir() && !place.has_output() => Err(Error::NotStarted(step.uuid.clone())),
-        false => Err(Error::unknown_step(step, task)),
+        (None, false) if place.files.dir.is_dir() && !place.has_output() => {
+            Err(Error::NotStarted(step.uuid.clone()))
+        }
+        (None, false) => Err(Error::unknown_step(step, task)),
     }
 }

@@ -46,7 +46,7 @@ impl Session {
         let mut connection = Connection::open(dir)?;
         let pid = connection.start(order, &handed).await?;
         let Streams { stdin, output, terminal } = streams;
-        Ok(Self { connection, pid, end: None, stdin: Some(stdin), output: Some(output), terminal })
+        Ok(Self { connection, pid, end: None, stdin, output: Some(output), terminal })
     }
 
     /// May be dropped and asked again.

@@ -21,7 +21,8 @@ const PIECE: usize = 64 << 10;
 
 /// Our ends.
 pub(crate) struct Streams {
-    pub(crate) stdin: Pin<Box<dyn AsyncWrite + Send>>,
+    /// None for a program that finds the end of its input at once.
+    pub(crate) stdin: Option<Pin<Box<dyn AsyncWrite + Send>>>,
     pub(crate) output: LogStream,
     /// For changing the size, where it is a terminal.
     pub(crate) terminal: Option<Master>,
@@ -36,15 +37,16 @@ impl Handed {
     }
 }
 
-/// Three pipes.
-pub(crate) fn pipes() -> io::Result<(Streams, Handed)> {
+/// Three pipes; the first is closed at our end unless the program is to have `input`.
+pub(crate) fn pipes(input: bool) -> io::Result<(Streams, Handed)> {
     let pipe = || pipe_with(PipeFlags::CLOEXEC);
     let ((its_stdin, stdin), (stdout, its_stdout), (stderr, its_stderr)) = (pipe()?, pipe()?, pipe()?);
     for ours in [&stdin, &stdout, &stderr] {
         // The two ends of a pipe have their own flags.
         rustix::io::ioctl_fionbio(ours, true)?;
     }
-    let stdin = Box::pin(Input(Some(pipe::Sender::from_owned_fd(stdin)?)));
+    let stdin = Input(Some(pipe::Sender::from_owned_fd(stdin)?));
+    let stdin = input.then(|| Box::pin(stdin) as Pin<Box<dyn AsyncWrite + Send>>);
     let stdout = pieces(pipe::Receiver::from_owned_fd(stdout)?, StreamKind::Stdout);
     let stderr = pieces(pipe::Receiver::from_owned_fd(stderr)?, StreamKind::Stderr);
     let output = chunks(stream::select(stdout, stderr).boxed());
@@ -55,7 +57,7 @@ pub(crate) fn pipes() -> io::Result<(Streams, Handed)> {
 pub(crate) fn terminal(size: TerminalSize, owner: Option<Owner>) -> io::Result<(Streams, Handed)> {
     let (master, its_end) = pty::open(size, owner)?;
     let output = chunks(pieces(master.clone(), StreamKind::Stdout).boxed());
-    let streams = Streams { stdin: Box::pin(master.clone()), output, terminal: Some(master) };
+    let streams = Streams { stdin: Some(Box::pin(master.clone())), output, terminal: Some(master) };
     Ok((streams, Handed(vec![its_end])))
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jobwright_backend::Backend;
 use jobwright_executor::{Executions, ExecutorOptions};
 use jobwright_journal::StateDir;
-use jobwright_server::{Address, Server, Token};
+use jobwright_server::{Address, Error as ServerError, Server, Token};
 use tempfile::NamedTempFile;
 
 use crate::args::ServerArgs;
@@ -47,7 +47,13 @@ pub(crate) async fn run(args: ServerArgs, state: &StateDir) -> Result<Exit, Fail
     builder = unix.into_iter().fold(builder, |builder, path| builder.unix(path));
     builder = args.tcp.into_iter().fold(builder, |builder, address| builder.tcp(address));
     builder = args.name.into_iter().fold(builder, |builder, name| builder.name(name));
-    let server = builder.bind().await.map_err(|error| Failure::new(Exit::Unavailable, error))?;
+    let server = builder.bind().await.map_err(|error| match error {
+        ServerError::NotLoopback(_) => {
+            Failure::new(Exit::Invalid, format!("{error} (`--beyond-loopback` says that it is meant)"))
+        }
+        ServerError::Name(_) => Failure::new(Exit::Invalid, error),
+        error => Failure::new(Exit::Unavailable, error),
+    })?;
     for (id, error) in executor.adopt().await? {
         aside::say(format_args!("warning: execution {id} cannot be taken over: {error}"));
     }

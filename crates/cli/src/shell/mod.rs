@@ -101,7 +101,7 @@ impl Shell {
         };
         let terminal =
             self.on_terminal.then(|| terminal::size().unwrap_or(TerminalSize { columns: 80, rows: 24 }));
-        ExecRequest { argv, environment, terminal }
+        ExecRequest { argv, environment, input: true, terminal }
     }
 
     async fn follow(&self, session: &mut dyn ExecSession) -> Result<StepExit, Ending> {

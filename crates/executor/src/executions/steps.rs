@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
-use jobwright_backend::{Backend, ExecRequest, LogStream, StepControl, StreamKind};
+use jobwright_backend::{Backend, Error as BackendError, ExecRequest, LogStream, StepControl, StreamKind};
 use jobwright_model::{
     ExecOutput, ExecutionId, ExecutionStats, ExecutionStatus, ExitStatus, NetInfo, RunId, Step, TaskUuid,
 };
@@ -129,8 +129,8 @@ impl Shared {
         }
         let request = ExecRequest { argv: argv.to_vec(), ..ExecRequest::default() };
         let masker = self.masker(id)?;
-        let mut session = control.exec(&reach.step, &reach.task, request).await?;
-        drop(session.stdin());
+        let begun = control.exec(&reach.step, &reach.task, request).await;
+        let mut session = begun.map_err(|error| not_begun(error, &masker))?;
         if let Some(output) = session.output() {
             pass_on(output, &masker, sink).await?;
         }
@@ -142,7 +142,7 @@ impl Shared {
     }
 
     /// What masks what it writes.
-    fn masker(&self, id: &ExecutionId) -> Result<Masker> {
+    pub(super) fn masker(&self, id: &ExecutionId) -> Result<Masker> {
         let job = match self.live_of(id) {
             Some(live) => live.kept.job.clone(),
             None => {
@@ -197,6 +197,14 @@ impl Shared {
         });
         let failed: Vec<String> = failed.collect();
         if failed.is_empty() { Ok(()) } else { Err(Error::Several(failed)) }
+    }
+}
+
+/// Why a command could not be begun, masked: what it is named by may hold a secret.
+fn not_begun(error: BackendError, masker: &Masker) -> Error {
+    match error {
+        BackendError::Start { .. } => Error::invalid("argv", masker.mask_str(&error.to_string())),
+        other => other.into(),
     }
 }
 

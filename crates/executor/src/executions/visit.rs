@@ -54,6 +54,12 @@ impl Shared {
         let reach = self.reach(id)?;
         let control = reach.control("going into what runs")?;
         reach.need(id, &[ExecutionStatus::Running], "it has to run to be gone into")?;
-        Ok(visitor.visit(Visited { control, step: &reach.step, task: &reach.task }).await)
+        let visited = visitor.visit(Visited { control, step: &reach.step, task: &reach.task }).await;
+        Ok(visited.map_err(|mut ending| {
+            // What cannot be masked is not told.
+            let mask = |text: String| Some(self.masker(id).ok()?.mask_str(&text).into_owned());
+            ending.evidence = ending.evidence.and_then(mask);
+            ending
+        }))
     }
 }

@@ -47,6 +47,12 @@ impl Spec {
         if !target.images && spec.command().is_empty() {
             return Err(of_engine("entrypoint and cmd cannot both be empty"));
         }
+        let program = spec.entrypoint.first().or(spec.cmd.first());
+        if program.is_some_and(String::is_empty) {
+            let key = if spec.entrypoint.is_empty() { "cmd" } else { "entrypoint" };
+            let place = format!("engine_spec.params.{key}[0]");
+            return Err(Error::invalid(place, "it is empty; it is the program to run"));
+        }
         Ok(spec)
     }
 

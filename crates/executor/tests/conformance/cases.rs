@@ -62,6 +62,7 @@ fn all() -> Vec<Case> {
         one_that_was_only_about_to_be_paused_can_be_resumed,
         one_that_was_paused_when_its_owner_died_stays_so,
         what_ended_while_nobody_owned_it_has_its_true_result,
+        what_ended_while_nobody_owned_it_cannot_be_ended_otherwise,
         a_cancel_that_came_while_nobody_owned_it_is_honoured,
         logs_go_when_their_time_is_over,
         one_that_is_there_for_a_visit_ends_with_it_and_as_it_did,

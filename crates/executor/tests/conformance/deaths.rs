@@ -134,6 +134,37 @@ pub(crate) async fn what_ended_while_nobody_owned_it_has_its_true_result(world: 
     assert_eq!((result.exit_code, result.stdout.as_str()), (6, "ready\nlater\n"), "{result:?}");
 }
 
+/// Neither who wants its end nor who gives it up makes another end of it, and the end of what it wrote is there.
+pub(crate) async fn what_ended_while_nobody_owned_it_cannot_be_ended_otherwise(world: &World) {
+    if dies_with_its_owner(world) {
+        return;
+    }
+    // A code as shells tell of a signal, which an end that was asked for brings, too.
+    let script = || Script::new().say_ready().sleep(1).print("later\n").exit(143);
+    for id in ["cancelled", "given-up"] {
+        let request = world.request(id, &script());
+        world.before_a_crash(move |executor| async move {
+            executor.start(request).await.unwrap();
+            executor.wait_for_status(&name(id), ExecutionStatus::Running, None).await.unwrap();
+        });
+    }
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    match world.executor.cancel(&name("cancelled")).await {
+        Err(Error::AlreadyConcluded { result, .. }) => {
+            assert_eq!((result.exit_code, result.stdout.as_str()), (143, "ready\nlater\n"), "{result:?}");
+        }
+        other => panic!("it was cancelled after its end: {other:?}"),
+    }
+    assert!(world.executor.give_up(&world.executor.run_of(&name("given-up")).unwrap()).await.unwrap());
+    let info = world.executor.get_info(&name("given-up")).await.unwrap();
+    assert_eq!(info.status, ExecutionStatus::Failed);
+    let result = match world.executor.wait(&name("given-up")).await {
+        Err(Error::AlreadyConcluded { result, .. }) => *result,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((result.exit_code, result.stdout.as_str()), (143, "ready\nlater\n"), "{result:?}");
+}
+
 pub(crate) async fn a_cancel_that_came_while_nobody_owned_it_is_honoured(world: &World) {
     if dies_with_its_owner(world) {
         return;

@@ -168,6 +168,12 @@ pub(crate) async fn logs_go_when_their_time_is_over(world: &World) {
     let gone = world.executor.get_log_stream(request).await.err().unwrap();
     assert!(matches!(gone, Error::LogsExpired(_)), "{gone}");
     assert!(results.join("theirs").exists());
+    match world.executor.wait(&name("one")).await {
+        Err(Error::AlreadyConcluded { result, .. }) => {
+            assert_eq!((result.exit_code, result.stdout), (0, String::new()))
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 // covers: nunet 48

@@ -13,8 +13,9 @@ use crate::workflow::{StepReport, WorkflowReport};
 
 /// What is to be done about a phase.
 pub(super) enum Due {
-    /// It is begun: it was not before, or nothing of it was started.
-    Anew,
+    /// It is begun: it was not before, or nothing of it was started. Under the task's uuid that it had, where nothing of that is left: what
+    /// an engine was asked for by the owner that died, and makes only now, then has the name of what is made anew, and cannot stay beside it.
+    Anew(Option<TaskUuid>),
     /// Its task is there, and is gone on with.
     GoOn(Box<TaskPast>),
     /// Its steps have ended, and the job has taken note.
@@ -29,14 +30,14 @@ impl JobRun {
         past: Option<TaskPast>,
         course: &mut JobCourse,
     ) -> Due {
-        let Some(past) = past else { return Due::Anew };
+        let Some(past) = past else { return Due::Anew(None) };
         if past.end.is_none() && !past.closed && !past.never_began() {
             return Due::GoOn(Box::new(past));
         }
         let gone_or_kept = past.closed || past.kept;
         let left_behind = if gone_or_kept { None } else { self.clear_away(phase, &past.task).await };
         if past.never_began() {
-            return Due::Anew;
+            return Due::Anew(left_behind.is_none().then_some(past.task));
         }
         course.take_in_past(phase, past, left_behind);
         Due::Nothing

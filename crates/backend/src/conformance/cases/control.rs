@@ -18,6 +18,7 @@ pub(super) fn cases() -> Vec<Case> {
         case!(a_command_runs_beside_the_step, "", control),
         case!(a_commands_exit_code_is_its_own, "", control),
         case!(a_command_reads_its_input, "", control),
+        case!(a_command_without_input_finds_its_end_at_once, "", control),
         case!(a_command_sees_its_variables_and_the_steps, "", control),
         case!(a_command_beside_a_script_sees_its_secrets_and_works_where_it_works, "", control_and_shell),
         case!(a_commands_streams_come_apart, "", control_and_shell),
@@ -92,7 +93,8 @@ async fn a_commands_exit_code_is_its_own(trial: &Trial<'_>) -> CaseResult {
 
 async fn a_command_reads_its_input(trial: &Trial<'_>) -> CaseResult {
     let (task, step) = running_step(trial, Script::new().say_ready().forever()).await?;
-    let mut session = exec(&task, &step, &["cat"]).await?;
+    let request = ExecRequest { argv: vec!["cat".to_owned()], input: true, ..ExecRequest::default() };
+    let mut session = unless_unsupported("exec", reach(&task)?.exec(&step, &task.uuid, request).await)?;
     let mut input = session.stdin().ok_or_else(|| Failure::new("it has no input"))?;
     let write = async move {
         input.write_all(b"to and \0 fro\n").await?;
@@ -104,13 +106,21 @@ async fn a_command_reads_its_input(trial: &Trial<'_>) -> CaseResult {
     same("its status", &session.wait().await?.status, &ExitStatus::Code(0))
 }
 
+async fn a_command_without_input_finds_its_end_at_once(trial: &Trial<'_>) -> CaseResult {
+    let (task, step) = running_step(trial, Script::new().say_ready().forever()).await?;
+    let mut session = exec(&task, &step, &["cat"]).await?;
+    ensure!(session.stdin().is_none(), "it has an input that nobody asked for");
+    same_bytes("its output", &all_output(&mut session).await?.stdout(), b"")?;
+    same("its status", &session.wait().await?.status, &ExitStatus::Code(0))
+}
+
 async fn a_command_sees_its_variables_and_the_steps(trial: &Trial<'_>) -> CaseResult {
     let (task, step) = running_step(trial, Script::new().say_ready().forever()).await?;
     for (name, expected) in [("OWN", "the step's\n"), ("ADDED", "the command's\n")] {
         let request = ExecRequest {
             argv: vec!["printenv".to_owned(), name.to_owned()],
             environment: vec![("ADDED".to_owned(), "the command's".to_owned())],
-            terminal: None,
+            ..ExecRequest::default()
         };
         let session = reach(&task)?.exec(&step, &task.uuid, request).await;
         let mut session = unless_unsupported("exec", session)?;
@@ -170,8 +180,8 @@ async fn a_command_on_a_terminal_sees_its_size_and_each_change(trial: &Trial<'_>
         read line; until [ \"$(stty size)\" = '51 133' ]; do sleep 0.05; done; echo second";
     let request = ExecRequest {
         argv: ["sh", "-c", text].map(str::to_owned).into(),
-        environment: Vec::new(),
         terminal: Some(TerminalSize { columns: 91, rows: 17 }),
+        ..ExecRequest::default()
     };
     let mut session = unless_unsupported("terminals", reach(&task)?.exec(&step, &task.uuid, request).await)?;
     let mut stream = session.output().ok_or_else(|| Failure::new("it has no output"))?;

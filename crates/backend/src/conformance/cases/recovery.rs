@@ -8,7 +8,7 @@ use jobwright_model::{ExitStatus, Step, StepType, StepUuid};
 use super::{case, survives};
 use crate::conformance::check::{ensure, refused, same, same_bytes};
 use crate::conformance::{Case, CaseResult, Facilities, Failure, Script, Task, Trial};
-use crate::{DiscoveredWorkflow, Error, LogPosition, LogPrecision, WorkflowResumer};
+use crate::{DiscoveredWorkflow, Error, LogPosition, LogPrecision, Resumed, WorkflowResumer};
 
 pub(super) fn cases() -> Vec<Case> {
     vec![
@@ -117,7 +117,8 @@ async fn a_resumed_step_behaves_as_a_started_one(trial: &Trial<'_>) -> CaseResul
     task.start_and_await_ready(&step).await?;
 
     let later = trial.restarted(&task).await;
-    resumer(&later)?.resume_step(&step, &later.uuid).await?;
+    let resumed = resumer(&later)?.resume_step(&step, &later.uuid).await?;
+    same("how it was found", &resumed, &Resumed::Running)?;
     let tail = later.tail(&step).await?;
     later.run(&release).await?;
     same_bytes("the output", &tail.to_end().await?.stdout(), b"ready\nend\n")?;
@@ -300,7 +301,8 @@ async fn what_ended_while_away_tells_its_own_exit(trial: &Trial<'_>) -> CaseResu
     task.start(&step).await?;
     task.wait(&step).await?;
     let later = trial.restarted(&task).await;
-    resumer(&later)?.resume_step(&step, &later.uuid).await?;
+    let resumed = resumer(&later)?.resume_step(&step, &later.uuid).await?;
+    same("how it was found", &resumed, &Resumed::Ended)?;
     same("the status", &later.wait(&step).await?.status, &ExitStatus::Code(4))?;
     same_bytes("the output", &later.output(&step).await?.stdout(), b"once\n")
 }

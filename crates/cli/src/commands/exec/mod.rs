@@ -29,6 +29,9 @@ pub(crate) async fn run(args: ExecArgs, state: Result<StateDir, Failure>) -> Res
     if let Some(broken) = broken {
         return executions::exit_of_broken(&id, broken);
     }
+    if result.missing > 0 && result.ending.succeeded() {
+        return Err(Failure::new(Exit::Ourselves, missing(&id, &result)));
+    }
     match scope.cause() {
         // Whoever sits before us asked for it: so does the code.
         Some(cause) if result.ending.outcome == Outcome::Cancelled => Ok(of_cause(&cause)),
@@ -72,17 +75,18 @@ async fn execute(args: ExecArgs, state: &StateDir, scope: &Scope) -> Result<Ran,
         None => running.pass_on(logs).await,
     }?;
     let result = executions::conclusion(&running.executor, &running.id).await?;
-    if result.missing > 0 {
-        let text = format_args!(
-            "warning: {} bytes of its output are missing: they could not be kept",
-            result.missing
-        );
-        aside::say(text);
+    if result.missing > 0 && !result.ending.succeeded() {
+        aside::say(format_args!("warning: {}", missing(&running.id, &result)));
     }
     if !args.keep && args.id.is_none() {
         running.forget().await;
     }
     Ok(Ran { id: running.id, result, broken })
+}
+
+/// What was not passed on because it could not be kept; a program that passed did not, for who needs what it wrote.
+fn missing(id: &ExecutionId, result: &ExecutionResult) -> String {
+    format!("execution {id}: {} bytes of its output are missing: they could not be kept", result.missing)
 }
 
 fn visitor(args: &ExecArgs) -> Result<Arc<dyn Visitor>, Failure> {

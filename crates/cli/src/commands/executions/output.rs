@@ -149,7 +149,11 @@ async fn inside(
 ) -> Result<Exit, Failure> {
     let shell = Shell::with_input(command, on_terminal)?;
     let scope = Scope::new();
-    signals::watch(&scope)?;
+    let words = signals::Words {
+        ending: format!("leaving execution {id}, which goes on"),
+        left: format!("left at once; execution {id} goes on"),
+    };
+    signals::watch_for(&scope, words)?;
     let visited = tokio::select! {
         visited = executor.enter(id, &shell) => visited?,
         // The terminal is given back; what runs inside is told that its own is gone.
