@@ -128,6 +128,12 @@ id!(
     "job id"
 );
 
+id!(
+    /// Names a queue (Sourcegraph's own are `batches`, `codeintel`, `batches-hooks`).
+    QueueName,
+    "queue name"
+);
+
 impl TaskUuid {
     /// A new random task uuid: 32 hexadecimal digits.
     #[must_use]

@@ -14,6 +14,7 @@ mod job;
 pub mod labels;
 mod loopback;
 mod network;
+mod queue;
 mod registry;
 mod state;
 mod step;
@@ -36,10 +37,14 @@ pub use execution_request::{
     StorageVolume,
 };
 pub use exit::{ExitStatus, StepExit, Usage};
-pub use ids::{ExecutionId, InvalidId, JobId, OwnerId, RunId, StepUuid, TaskUuid};
+pub use ids::{ExecutionId, InvalidId, JobId, OwnerId, QueueName, RunId, StepUuid, TaskUuid};
 pub use job::{Job, Phase, Readiness, Timeouts};
 pub use loopback::{is_loopback, is_loopback_host};
 pub use network::{Conn, HostAlias, Port};
+pub use queue::{
+    AttemptEnd, AttemptToken, DIED_TOO_OFTEN, JobRef, LogEntry, LogOut, NewJob, QueueRules, QueuedJob,
+    QueuedState, Speaker,
+};
 pub use registry::Auth;
 pub use state::StepState;
 pub use step::{FailurePolicy, Step, StepType};
