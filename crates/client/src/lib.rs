@@ -1,4 +1,4 @@
-//! HTTP clients of what Jobwright asks of other servers: the CI variables of a GitLab project, and executions of another Jobwright. Not for
+//! HTTP clients of what Jobwright asks of other servers: the CI variables of a GitLab project, executions of another Jobwright, and jobs of a queue. Not for
 //! what is done with an answer, nor for any engine's API, which is its backend's.
 //!
 //! What all of them keep: a redirection is not followed, because the header with the token would go along; an answer has a size and a
@@ -7,10 +7,14 @@
 
 mod error;
 mod executions;
+mod git_proxy;
 mod gitlab;
 mod http;
 mod json;
+mod queue;
 
 pub use error::Error;
 pub use executions::{ByteStream, EventStream, ExecutionsClient, LogEvent};
+pub use git_proxy::GitProxy;
 pub use gitlab::{GitLab, Variable};
+pub use queue::{ExecutorAuth, Mark, OfJob, QueueClient};

@@ -2,15 +2,20 @@
 //! parent are gates, not special cases.
 
 use async_trait::async_trait;
-use jobwright_model::{Cause, Step};
+use jobwright_backend::Backend;
+use jobwright_model::{Cause, Step, TaskUuid};
 
 /// What a gate knows when it is asked.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Situation<'a> {
     /// The step that is next.
     pub step: &'a Step,
     /// Whether any of the steps that it waited for, directly or not, failed without being told to ignore it.
     pub failed_before: bool,
+    /// Where it runs: what steps before it left in the workspace can be read there.
+    pub backend: &'a dyn Backend,
+    /// The task that it belongs to.
+    pub task: &'a TaskUuid,
 }
 
 /// A gate's answer.
@@ -37,7 +42,7 @@ pub struct Conditions;
 
 #[async_trait]
 impl Gate for Conditions {
-    async fn ask(&self, Situation { step, failed_before }: Situation<'_>) -> Verdict {
+    async fn ask(&self, Situation { step, failed_before, .. }: Situation<'_>) -> Verdict {
         let wanted = if failed_before { step.on_failure } else { step.on_success };
         if wanted { Verdict::Run } else { Verdict::Skip(Cause::Condition) }
     }

@@ -107,7 +107,9 @@ impl StepLife {
 
     async fn ask_gates(&self, failed_before: bool) -> Verdict {
         for gate in &self.shared.gates {
-            let verdict = gate.ask(Situation { step: &self.step, failed_before }).await;
+            let Shared { backend, task, .. } = &*self.shared;
+            let situation = Situation { step: &self.step, failed_before, backend: &**backend, task };
+            let verdict = gate.ask(situation).await;
             if verdict != Verdict::Run {
                 return verdict;
             }

@@ -27,7 +27,7 @@ impl Answers {
 
 #[async_trait]
 impl Gate for Answers {
-    async fn ask(&self, Situation { step, failed_before }: Situation<'_>) -> Verdict {
+    async fn ask(&self, Situation { step, failed_before, .. }: Situation<'_>) -> Verdict {
         self.asked.lock().unwrap().push((step.name.clone(), failed_before));
         if step.name == self.at { self.verdict.clone() } else { Verdict::Run }
     }
