@@ -55,10 +55,10 @@ pub(crate) enum Unread {
     TooLarge(usize),
 }
 
-/// A body, and the place that a large one has until it is dropped.
+/// A body, and the place that a large one has for as long as something of it is in memory.
 pub(crate) struct Whole {
     pub(crate) bytes: Vec<u8>,
-    _place: Option<OwnedSemaphorePermit>,
+    pub(crate) place: Option<OwnedSemaphorePermit>,
 }
 
 /// Reads a body of at most so many bytes. One of more than [`LARGEST`] needs one of the places for large ones, and waits for it: who may send much may
@@ -85,7 +85,7 @@ async fn collect(body: Body, most: usize, large: Option<&Arc<Semaphore>>) -> Res
         }
         bytes.extend_from_slice(&piece);
     }
-    if length > most { Err(Unread::TooLarge(most)) } else { Ok(Whole { bytes, _place: place }) }
+    if length > most { Err(Unread::TooLarge(most)) } else { Ok(Whole { bytes, place }) }
 }
 
 impl From<Unread> for Refusal {
@@ -120,4 +120,45 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     })?;
     reader.end().map_err(malformed)?;
     Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use futures_util::stream;
+    use tokio::time::sleep;
+
+    use super::*;
+
+    /// A body of which a byte comes in each pause, so many times.
+    fn trickle(pause: Duration, pieces: usize) -> Body {
+        Body::from_stream(stream::unfold(0, move |piece| async move {
+            sleep(pause).await;
+            (piece < pieces).then_some((Ok::<_, std::io::Error>(Bytes::from_static(b"x")), piece + 1))
+        }))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_come_is_not_waited_for() {
+        for (body, most) in [
+            (Body::from_stream(stream::pending::<std::io::Result<Bytes>>()), LARGEST),
+            (trickle(TIME / 2, 3), LARGEST),
+            (trickle(TIME * 2, 1), 100 << 20),
+            (trickle(TIME / 2, 1000), 100 << 20),
+        ] {
+            assert!(matches!(read(body, most, None).await, Err(Unread::Slow(_))));
+        }
+        assert_eq!(read(trickle(TIME / 2, 10), 100 << 20, None).await.ok().unwrap().bytes.len(), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_large_body_waits_for_a_place_and_keeps_it() {
+        let large = Arc::new(Semaphore::new(1));
+        let body = || Body::from(vec![0; 2 * LARGEST]);
+        let first = read(body(), 4 * LARGEST, Some(&large)).await.ok().unwrap();
+        assert!(matches!(read(body(), 4 * LARGEST, Some(&large)).await, Err(Unread::Slow(_))));
+        assert!(read(Body::from("x"), 4 * LARGEST, Some(&large)).await.is_ok(), "a small one needs none");
+        drop(first);
+        assert!(read(body(), 4 * LARGEST, Some(&large)).await.is_ok());
+    }
 }

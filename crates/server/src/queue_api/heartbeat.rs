@@ -18,8 +18,8 @@ use super::bodies;
 use super::failure::Failure;
 use super::shared::Shared;
 
-/// The most jobs that one executor says to run.
-const MOST: usize = 10_000;
+/// The most jobs that one executor says to run, and the most queues that it names.
+const MOST: usize = 4096;
 /// The most bytes of what an executor tells of one of its tools.
 const ABOUT: usize = 256;
 
@@ -109,7 +109,12 @@ async fn read(body: Body) -> Result<HeartbeatRequest, Failure> {
     bodies::check_name(&request.executor_name)?;
     let by_queue: usize = request.job_ids_by_queue.iter().map(|jobs| jobs.job_ids.len()).sum();
     if request.job_ids.as_ref().map_or(0, Vec::len) + by_queue > MOST {
-        return Err(Failure::bad(format!("an executor says to run more than {MOST} jobs; no executor does")));
+        return Err(Failure::bad(format!(
+            "the executor says to run more than {MOST} jobs, which is not taken"
+        )));
+    }
+    if request.queue_names.len() > MOST || request.job_ids_by_queue.len() > MOST {
+        return Err(Failure::bad(format!("the executor names more than {MOST} queues, which is not taken")));
     }
     Ok(request)
 }

@@ -118,8 +118,11 @@ async fn a_sign_of_life_of_several_queues_has_to_name_them() {
     let body = json!({"executorName": "e", "queueNames": ["batches"], "jobIdsByQueue": [{"queueName": "codeintel", "jobIds": []}]});
     let error = error_of(&desk.executor().post("heartbeat", &body).await);
     assert!(error.contains("'codeintel'") && error.contains("'batches'"), "{error}");
-    let ids: Vec<i64> = (0..10_001).collect();
+    let ids: Vec<i64> = (0..4097).collect();
     let many = desk.executor().post("heartbeat", &json!({"executorName": "e", "jobIds": ids})).await;
+    assert_eq!(many.status, 400);
+    let names: Vec<_> = (0..4097).map(|number| format!("q{number}")).collect();
+    let many = desk.executor().post("heartbeat", &json!({"executorName": "e", "queueNames": names})).await;
     assert_eq!(many.status, 400);
 }
 
