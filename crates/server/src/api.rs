@@ -83,10 +83,11 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(logs::get_logs))
 }
 
-/// The same, ready to serve.
-pub(crate) fn router(api: Api) -> Router {
+/// The same, ready to serve, with the queues' routes where there are queues. Those are not in the description: whoever asks them knows them.
+pub(crate) fn router(api: Api, queues: Option<Router<Api>>) -> Router {
     let (router, _) = routes().split_for_parts();
     router
+        .merge(queues.unwrap_or_default())
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(middleware::map_response(as_it_is))

@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use crate::api::{Api, router};
 use crate::guard::{self, Guard};
 use crate::places::Places;
+use crate::queue_api::{Desk, QueueApi, Shared};
 use crate::server::{Door, Listener, Server};
 use crate::token::Token;
 use crate::unix::Socket;
@@ -52,6 +53,7 @@ pub struct Builder {
     keep_alive: Duration,
     connections: usize,
     stall: Duration,
+    queues: Option<QueueApi>,
 }
 
 impl Builder {
@@ -67,6 +69,7 @@ impl Builder {
             keep_alive: KEEP_ALIVE,
             connections: CONNECTIONS,
             stall: STALL,
+            queues: None,
         }
     }
 
@@ -136,53 +139,68 @@ impl Builder {
         self
     }
 
+    /// Serves queues too, at `/.executors/`, as executors of Sourcegraph ask for them.
+    #[must_use]
+    pub fn queues(mut self, queues: Option<QueueApi>) -> Self {
+        self.queues = queues;
+        self
+    }
+
     /// Listens; nothing is answered before [`Server::run`].
     ///
     /// # Errors
     /// When there is no address, one that may not be, or one that cannot be had. Then it listens nowhere.
-    pub async fn bind(self) -> Result<Server> {
+    pub async fn bind(mut self) -> Result<Server> {
         if self.unix.is_empty() && self.tcp.is_empty() {
             return Err(Error::Nowhere);
         }
         if let Some(name) = self.names.iter().find(|name| !is_host(name)) {
             return Err(Error::Name(name.clone()));
         }
-        let (closing, carried) = (CancellationToken::new(), TaskTracker::new());
+        let queues = self.queues.take().map(QueueApi::build);
+        let house = House { closing: CancellationToken::new(), carried: TaskTracker::new(), queues };
         let mut doors = Vec::new();
         for address in &self.tcp {
-            doors.push(self.tcp_door(*address, &closing, &carried).await?);
+            doors.push(self.tcp_door(*address, &house).await?);
         }
         for path in &self.unix {
-            let (router, connections) = self.room(&closing, &carried);
+            let (router, connections) = self.room(&house);
             let listener = Listener::Unix(Socket::bind(path).await?);
             doors.push(Door { address: Address::Unix(path.clone()), listener, router, connections });
         }
-        Ok(Server { doors, closing, carried, grace: self.grace, stall: self.stall })
+        let House { closing, carried, queues } = house;
+        Ok(Server { doors, closing, carried, grace: self.grace, stall: self.stall, queues })
     }
 
     /// What is answered at a door, and its places for connections.
-    fn room(&self, closing: &CancellationToken, carried: &TaskTracker) -> (Router, Arc<Semaphore>) {
+    fn room(&self, house: &House) -> (Router, Arc<Semaphore>) {
         let places = Places::new(self.connections);
+        let queues = house.queues.as_ref().map(|shared| {
+            let desk = Desk {
+                shared: Arc::clone(shared),
+                carried: house.carried.clone(),
+                waits: places.waits.clone(),
+            };
+            desk.routes()
+        });
         let api = Api {
             executor: Arc::clone(&self.executor),
-            closing: closing.clone(),
-            carried: carried.clone(),
+            closing: house.closing.clone(),
+            carried: house.carried.clone(),
             waits: places.waits,
             grace: self.grace,
             keep_alive: self.keep_alive,
         };
-        (router(api), places.connections)
+        (router(api, queues), places.connections)
     }
 
-    async fn tcp_door(
-        &self,
-        address: SocketAddr,
-        closing: &CancellationToken,
-        carried: &TaskTracker,
-    ) -> Result<Door> {
+    async fn tcp_door(&self, address: SocketAddr, house: &House) -> Result<Door> {
         let is_loopback = is_loopback(address.ip());
         if !is_loopback && !self.beyond_loopback {
             return Err(Error::NotLoopback(address));
+        }
+        if !is_loopback && house.queues.as_ref().is_some_and(|queues| queues.is_open()) {
+            return Err(Error::QueuesOpen(address));
         }
         let token = self.token.clone().ok_or(Error::NoToken(address))?;
         let mut names = self.names.clone();
@@ -193,14 +211,22 @@ impl Builder {
                 address.ip().to_string()
             });
         }
+        let others = house.queues.as_ref().map_or_else(Vec::new, |queues| queues.beginnings());
         let failed = |source| Error::Listen { address: address.to_string(), operation: "bind it", source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = Address::Tcp(listener.local_addr().map_err(failed)?);
-        let guard = Arc::new(Guard { token, names });
-        let (router, connections) = self.room(closing, carried);
+        let guard = Arc::new(Guard { token, names, others });
+        let (router, connections) = self.room(house);
         let router = router.layer(middleware::from_fn_with_state(guard, guard::check));
         Ok(Door { address, listener: Listener::Tcp(listener), router, connections })
     }
+}
+
+/// What all doors share.
+struct House {
+    closing: CancellationToken,
+    carried: TaskTracker,
+    queues: Option<Arc<Shared>>,
 }
 
 /// Whether a text is the name or the address of a host and nothing beside it.

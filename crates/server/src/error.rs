@@ -24,6 +24,11 @@ pub enum Error {
         "{0} is not a loopback address: other machines could reach it; say that this is meant, or use 127.0.0.1"
     )]
     NotLoopback(SocketAddr),
+    /// Queues without credentials at an address that other machines may reach.
+    #[error(
+        "{0} is not a loopback address: other machines could take jobs without a token; give the queues an executor token"
+    )]
+    QueuesOpen(SocketAddr),
     /// A name under which the server is to be asked is none.
     #[error("{0:?} is not the name of a host; give a name or an address without a port")]
     Name(String),

@@ -20,6 +20,8 @@ pub(crate) struct Guard {
     pub(crate) token: Token,
     /// The names that are this server's beside those of the loopback.
     pub(crate) names: Vec<String>,
+    /// Beginnings of paths behind which credentials of another kind are asked for.
+    pub(crate) others: Vec<String>,
 }
 
 /// Lets a request through, or refuses it.
@@ -35,7 +37,9 @@ impl Guard {
         if let Err(refusal) = self.is_for_us(request) {
             return Some(refusal);
         }
-        if request.uri().path() == HEALTH || self.token.is_in(request.headers()) {
+        let path = request.uri().path();
+        let is_others = self.others.iter().any(|beginning| path.starts_with(beginning));
+        if path == HEALTH || is_others || self.token.is_in(request.headers()) {
             return None;
         }
         let message = "the access token is missing or wrong; send it as authorization: Bearer TOKEN";

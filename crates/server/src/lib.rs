@@ -1,5 +1,5 @@
-//! Jobwright over HTTP, so far executions by id (`docs/book/http.md`): JSON in and out, output as bytes or as server-sent events, one
-//! shape of error. It listens on a unix socket, which its file's mode guards, and on TCP, which a token guards.
+//! Jobwright over HTTP: executions by id (`docs/book/http.md`), with JSON in and out, output as bytes or as server-sent events, one shape of
+//! error; and queues for executors of Sourcegraph (`queue_api`), as those ask and are answered. It listens on a unix socket, which its file's mode guards, and on TCP, which a token guards.
 //!
 //! Not here: what an execution is and how it runs (`executor`), who starts a server (`cli`), and how one is asked (`client`).
 
@@ -14,6 +14,7 @@ mod guard;
 mod logs;
 mod openapi;
 mod places;
+mod queue_api;
 mod range;
 mod refusal;
 mod schema;
@@ -25,5 +26,6 @@ mod unix;
 pub use builder::{Address, Builder};
 pub use error::{Error, Result};
 pub use openapi::document as openapi;
+pub use queue_api::{AgentMetrics, InvalidQueueApi, QueueApi};
 pub use server::Server;
 pub use token::{InvalidToken, Token};

@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::builder::{Address, Builder};
 use crate::places::Place;
+use crate::queue_api::Shared;
 use crate::stall::Stalling;
 use crate::unix::Socket;
 
@@ -48,6 +49,7 @@ pub struct Server {
     pub(crate) carried: TaskTracker,
     pub(crate) grace: Duration,
     pub(crate) stall: Duration,
+    pub(crate) queues: Option<Arc<Shared>>,
 }
 
 impl Server {
@@ -76,6 +78,9 @@ impl Server {
         let _when_dropped = (self.closing.clone().drop_guard(), cut.clone().drop_guard());
         for door in self.doors {
             connections.spawn(house.clone().accept(door));
+        }
+        if let Some(queues) = self.queues {
+            connections.spawn(queues.reset_stalled(self.closing.clone()));
         }
         stop.await;
         self.closing.cancel();

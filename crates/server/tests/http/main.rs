@@ -10,6 +10,7 @@ mod events;
 mod fake;
 mod openapi;
 mod places;
+mod queue;
 mod raw_output;
 mod refusals;
 mod support;

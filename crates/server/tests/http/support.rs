@@ -66,20 +66,24 @@ impl House {
 
     /// An answer over TCP to a request with no header but these and the length.
     pub(crate) async fn ask_as(&self, line: &str, headers: &str, body: &[u8]) -> Answer {
-        let mut stream = TcpStream::connect(self.tcp).await.unwrap();
-        let length = body.len();
-        let head =
-            format!("{line} HTTP/1.1\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n");
-        stream.write_all(head.as_bytes()).await.unwrap();
-        stream.write_all(body).await.unwrap();
-        let mut bytes = Vec::new();
-        stream.read_to_end(&mut bytes).await.unwrap();
-        Answer::read(&bytes)
+        ask(self.tcp, line, headers, body).await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.ask(&format!("GET {path}"), "", b"").await
     }
+}
+
+/// An answer over TCP to a request with no header but these and the length.
+pub(crate) async fn ask(address: SocketAddr, line: &str, headers: &str, body: &[u8]) -> Answer {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let length = body.len();
+    let head = format!("{line} HTTP/1.1\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(body).await.unwrap();
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).await.unwrap();
+    Answer::read(&bytes)
 }
 
 /// What came back.
