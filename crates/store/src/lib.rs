@@ -13,7 +13,9 @@ mod database;
 mod dialect;
 mod error;
 mod operations;
+mod pool;
 mod port;
+mod postgres;
 mod queue;
 mod rows;
 mod schema;
@@ -21,6 +23,7 @@ mod sqlite;
 mod value;
 
 pub use error::{Error, Result};
+pub use postgres::PostgresStore;
 pub use queue::{
     AddedLog, Ask, Change, Executor, Filter, Finished, Heard, KeptAttempt, KeptLogEntry, Lease, LogUpdate,
     QueueStore, QueueSummary, Reset, TokenHash,

@@ -290,7 +290,7 @@ mod tests {
     #[test]
     fn a_text_is_cut_into_pieces_between_characters() {
         let text = "é".repeat(PIECE);
-        let cut = pieces(&values![1, 2, 3, 4], 10, &text);
+        let cut = pieces(&[1, 2, 3, 4].map(Value::from), 10, &text);
         let mut at = 10;
         for statement in &cut {
             let Value::Bytes(piece) = &statement.values[5] else { panic!("{statement:?}") };

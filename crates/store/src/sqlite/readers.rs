@@ -1,40 +1,33 @@
 //! Connections that read, on threads that may block. Each reads one state of the database, whatever is written meanwhile.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 use super::session::{Session, now};
 use crate::database::Operation;
 use crate::error::{Error, Result};
-
-/// So many read at the same time.
-const MOST: usize = 4;
+use crate::pool::Pool;
 
 pub(super) struct Readers {
     path: PathBuf,
-    free: Arc<Mutex<Vec<Session>>>,
-    places: Arc<Semaphore>,
+    pool: Pool<Session>,
 }
 
 impl Readers {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, free: Arc::default(), places: Arc::new(Semaphore::new(MOST)) }
+        Self { path, pool: Pool::new() }
     }
 
     pub(super) async fn read<O: Operation>(&self, operation: O) -> Result<O::Answer> {
-        let place = Arc::clone(&self.places).acquire_owned().await;
-        let (path, free) = (self.path.clone(), Arc::clone(&self.free));
+        let place = self.pool.place().await;
+        let path = self.path.clone();
+        // The place goes along: it is free when the reading is over, not when nobody waits for it any more.
         let read = spawn_blocking(move || {
-            // Given back when the reading is over, not when nobody waits for it any more.
-            let _place = place;
-            let idle = free.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let mut session = idle.map_or_else(|| Session::open(&path), Ok)?;
+            let mut session = place.idle().map_or_else(|| Session::open(&path), Ok)?;
             let answer = look(&mut session, &operation);
             if !session.is_in_transaction() {
-                free.lock().unwrap_or_else(PoisonError::into_inner).push(session);
+                place.keep(session);
             }
             answer
         });

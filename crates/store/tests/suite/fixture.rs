@@ -1,29 +1,69 @@
 //! A database for one test, and words for what tests say often.
 
-use std::sync::Arc;
+use std::mem;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use jobwright_model::{AttemptEnd, JobRef, NewJob, QueueName, QueueRules, QueuedState, Speaker};
-use jobwright_store::{Ask, Finished, Lease, QueueStore, SqliteStore};
+use jobwright_store::{Ask, Finished, Lease, PostgresStore, QueueStore, SqliteStore};
 use serde_json::json;
 use tempfile::TempDir;
+
+use crate::server;
 
 pub(crate) type Store = Arc<dyn QueueStore>;
 
 /// A database of its own, for as long as the test runs.
-pub(crate) struct Database {
-    folder: TempDir,
+pub(crate) enum Database {
+    Sqlite(TempDir),
+    /// At this address, on the server that the tests share.
+    Postgres(String),
+}
+
+/// Addresses of databases that a test has done with. Making one takes seconds, so the next test gets it, emptied.
+static FREE: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        if let Self::Postgres(url) = self
+            && !std::thread::panicking()
+        {
+            FREE.lock().unwrap().push(mem::take(url));
+        }
+    }
 }
 
 impl Database {
-    pub(crate) fn sqlite() -> Self {
-        Self { folder: TempDir::new().unwrap() }
+    pub(crate) async fn sqlite() -> Option<Self> {
+        Some(Self::Sqlite(TempDir::new().unwrap()))
+    }
+
+    /// None where there is no server, which is said.
+    pub(crate) async fn postgres() -> Option<Self> {
+        match server::shared() {
+            Ok(server) => {
+                let free = FREE.lock().unwrap().pop();
+                Some(Self::Postgres(match free {
+                    Some(url) => server::emptied(url).await,
+                    None => server.new_database().await,
+                }))
+            }
+            Err(why) => {
+                eprintln!("SKIPPED: queues in PostgreSQL: {why}");
+                None
+            }
+        }
     }
 
     /// An instance over it, as another process would have.
     pub(crate) async fn open(&self) -> Store {
-        Arc::new(SqliteStore::open(&self.folder.path().join("state/queues.db")).unwrap())
+        match self {
+            Self::Sqlite(folder) => {
+                Arc::new(SqliteStore::open(&folder.path().join("state/queues.db")).unwrap())
+            }
+            Self::Postgres(url) => Arc::new(PostgresStore::connect(url).await.unwrap()),
+        }
     }
 
     /// An instance with the queue `q` of these rules.

@@ -1,12 +1,16 @@
 //! The one suite of `QueueStore`, run on each database: what the port promises, as behaviours. Not for what one database alone has to show (a
 //! restart of its server, its files): those tests stand beside.
 
+mod crash;
 mod ending;
 mod fixture;
 mod listing;
 mod living;
 mod logs;
+mod model;
+mod random;
 mod rounds;
+mod server;
 mod sharing;
 mod taking;
 mod texts;
@@ -14,15 +18,21 @@ mod wishes;
 
 /// Each behaviour as a test of each database.
 macro_rules! on_each_database {
-    ($($subject:ident: $($case:ident)+;)+) => {
-        mod sqlite {
-            $($(
+    (@ $database:ident: $($subject:ident $case:ident)+) => {
+        mod $database {
+            $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $case() {
-                    crate::$subject::$case(&crate::fixture::Database::sqlite()).await;
+                    if let Some(database) = crate::fixture::Database::$database().await {
+                        crate::$subject::$case(&database).await;
+                    }
                 }
-            )+)+
+            )+
         }
+    };
+    ($($subject:ident: $($case:ident)+;)+) => {
+        on_each_database! { @ sqlite: $($($subject $case)+)+ }
+        on_each_database! { @ postgres: $($($subject $case)+)+ }
     };
 }
 
