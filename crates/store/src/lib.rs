@@ -12,6 +12,8 @@ mod batch;
 mod database;
 mod dialect;
 mod error;
+#[cfg(test)]
+mod opening;
 mod operations;
 mod pool;
 mod port;

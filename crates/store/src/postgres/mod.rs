@@ -53,7 +53,7 @@ impl PostgresStore {
     }
 
     /// The same with tables of version `version`, for tests of what becomes of older ones.
-    async fn connect_at(url: &str, version: i64) -> Result<Self> {
+    pub(crate) async fn connect_at(url: &str, version: i64) -> Result<Self> {
         let config = config(url)?;
         let mut session = Session::connect(&config).await?;
         migrate(&mut session, version).await?;

@@ -45,7 +45,7 @@ impl SqliteStore {
     }
 
     /// The same with tables of version `version`, for tests of what becomes of older ones.
-    fn open_at(path: &Path, version: i64) -> Result<Self> {
+    pub(crate) fn open_at(path: &Path, version: i64) -> Result<Self> {
         let refused = |error: Error| match error {
             Error::Failed { operation, reason } => {
                 Error::Open { path: path.to_owned(), reason: format!("{operation}: {reason}") }

@@ -1,5 +1,6 @@
 //! The one suite of `QueueStore`, run on each database: what the port promises, as behaviours. Not for what one database alone has to show (a
 //! restart of its server, its files): those tests stand beside.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
 mod crash;
 mod ending;
