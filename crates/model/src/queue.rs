@@ -204,7 +204,7 @@ pub struct QueuedJob {
     pub finished_at: Option<Timestamp>,
     /// Why that failed.
     pub failure_message: Option<String>,
-    /// How often its attempt stalled.
+    /// How often it was queued again because its attempt had stalled.
     pub resets: u32,
     /// How many of its attempts failed.
     pub failures: u32,

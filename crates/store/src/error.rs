@@ -32,7 +32,7 @@ pub enum Error {
     #[error("the database does not answer: {0}")]
     Gone(String),
     /// There is no queue of that name.
-    #[error("there is no queue {0:?}")]
+    #[error("there is no queue \"{0}\"")]
     NoQueue(QueueName),
     /// The database refuses, or what it holds makes no sense.
     #[error("{operation}: {reason}")]
@@ -42,4 +42,19 @@ pub enum Error {
         /// Why it failed.
         reason: String,
     },
+}
+
+impl Error {
+    /// The same error, for each of those who shared what failed.
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            Self::Open { path, reason } => Self::Open { path: path.clone(), reason: reason.clone() },
+            Self::Newer { found, known } => Self::Newer { found: *found, known: *known },
+            Self::Gone(reason) => Self::Gone(reason.clone()),
+            Self::NoQueue(queue) => Self::NoQueue(queue.clone()),
+            Self::Failed { operation, reason } => {
+                Self::Failed { operation: operation.clone(), reason: reason.clone() }
+            }
+        }
+    }
 }

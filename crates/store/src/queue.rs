@@ -72,7 +72,7 @@ pub enum LogUpdate {
     Stale,
     /// There is no entry of that number: nothing was changed.
     NoEntry,
-    /// A delta that does not begin where the entry ends, or before: nothing was changed.
+    /// A delta that does not begin where the entry ends, or before between two characters: nothing was changed.
     Gap {
         /// How many bytes it has.
         has: u64,
@@ -236,14 +236,14 @@ pub trait QueueStore: Send + Sync {
     /// The attempts at a job, the first first.
     async fn attempts(&self, job: &JobRef) -> Result<Vec<KeptAttempt>>;
 
-    /// The entries of an attempt's log from number `from` on; of the first of them the output from byte `at` on. At most a few mebibytes of
-    /// output at once: whoever wants more asks on.
+    /// The entries of an attempt's log from number `from` on; of entry `from` the output from byte `at` on, or from the next character. At most
+    /// a few mebibytes of output and 200 entries at once: whoever wants more asks on.
     async fn logs(&self, token: &AttemptToken, from: u64, at: u64) -> Result<Vec<KeptLogEntry>>;
 
     /// Removes jobs that ended before `before`, with their attempts and logs; at most a thousand at once. How many.
     async fn prune(&self, queue: &QueueName, before: Timestamp) -> Result<u64>;
 
-    /// Notes that an agent lives, and what it says of itself.
+    /// Notes that an agent lives, and what it says of itself. Agents of which nothing was heard for a week are forgotten.
     async fn seen(
         &self,
         name: &str,

@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use super::super::{processes, suites::find_program};
 
 /// A program and the package that brings it.
-const PROGRAMS: [(&str, &str); 15] = [
+const PROGRAMS: [(&str, &str); 16] = [
     ("dockerd", "docker.io"),
     // From Debian 13 on, the client is a package of its own.
     ("docker", "docker-cli"),
@@ -25,6 +25,7 @@ const PROGRAMS: [(&str, &str); 15] = [
     ("zsh", "zsh"),
     ("fish", "fish"),
     ("cc", "gcc"),
+    ("initdb", "postgresql"),
 ];
 
 const LIMIT: Duration = Duration::from_secs(10 * 60);
@@ -55,12 +56,12 @@ fn lacking() -> Vec<&'static str> {
     PROGRAMS.into_iter().filter(|(program, _)| !is_there(program)).map(|(_, package)| package).collect()
 }
 
-/// Podman's own programs are not on the path.
+/// Podman's own programs are not on the path, nor are those of a PostgreSQL server, of which each version has its folder.
 fn is_there(program: &str) -> bool {
-    ["/usr/lib/podman", "/usr/libexec/podman"]
-        .iter()
-        .any(|folder| std::path::Path::new(folder).join(program).is_file())
-        || find_program(program).is_some()
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut folders: Vec<_> = versions.map(|version| version.path().join("bin")).collect();
+    folders.extend(["/usr/lib/podman", "/usr/libexec/podman"].map(Into::into));
+    folders.iter().any(|folder| folder.join(program).is_file()) || find_program(program).is_some()
 }
 
 /// Releases differ in their packages; one that this release does not have must not spoil the others.

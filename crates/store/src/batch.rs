@@ -1,0 +1,79 @@
+//! Operations that wait for a transaction, of whatever kind. Many share one, and with it one sync (docs/adr/0014). Not for how a transaction is
+//! begun and ended: that is each database's own.
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::sync::oneshot;
+
+use crate::database::{Operation, Touched, Transaction};
+use crate::error::{Error, Result};
+
+/// An operation of any kind that waits for a transaction of kind `T`.
+pub(crate) trait Waiting<T>: Send {
+    fn touched(&self) -> Touched;
+
+    fn is_told(&self) -> bool;
+
+    /// Nobody waits for what comes of it any more.
+    fn is_abandoned(&self) -> bool;
+
+    /// Does it. False when what it did must be taken back.
+    fn run<'a>(&'a mut self, tx: &'a mut T) -> BoxFuture<'a, bool>;
+
+    /// Tells what came of it: it is synced.
+    fn conclude(self: Box<Self>);
+
+    /// Tells that nothing is to be known of it, or that it was not done.
+    fn fail(self: Box<Self>, error: Error);
+}
+
+struct Pending<O: Operation> {
+    operation: O,
+    answer: Option<Result<O::Answer>>,
+    reply: oneshot::Sender<Result<O::Answer>>,
+}
+
+/// Where the answer to an operation will come.
+type Reply<O> = oneshot::Receiver<Result<<O as Operation>::Answer>>;
+
+/// `operation` as one that waits, and where its answer will come.
+pub(crate) fn pending<O: Operation, T: Transaction>(operation: O) -> (Box<dyn Waiting<T>>, Reply<O>) {
+    let (reply, answer) = oneshot::channel();
+    (Box::new(Pending { operation, answer: None, reply }), answer)
+}
+
+impl<O: Operation, T: Transaction> Waiting<T> for Pending<O> {
+    fn touched(&self) -> Touched {
+        self.operation.touched()
+    }
+
+    fn is_told(&self) -> bool {
+        O::IS_TOLD
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.reply.is_closed()
+    }
+
+    fn run<'a>(&'a mut self, tx: &'a mut T) -> BoxFuture<'a, bool> {
+        async move {
+            let answer = self.operation.run(tx).await;
+            let went_well = answer.is_ok();
+            self.answer = Some(answer);
+            went_well
+        }
+        .boxed()
+    }
+
+    fn conclude(self: Box<Self>) {
+        let answer = self.answer.unwrap_or_else(|| Err(Error::Gone("it was not asked".to_owned())));
+        // Whoever has gone away meanwhile does not want to know.
+        let _ = self.reply.send(answer);
+    }
+
+    fn fail(self: Box<Self>, error: Error) {
+        // Its own error, if it had one, may be what the others failed of.
+        let own = self.answer.and_then(Result::err);
+        let _ = self.reply.send(Err(own.unwrap_or(error)));
+    }
+}

@@ -1,0 +1,82 @@
+//! The end of an attempt, as its agent says it.
+
+use jiff::Timestamp;
+use jobwright_model::{AttemptEnd, QueuedState, Speaker};
+
+use super::held::{Held, held_or_counted};
+use crate::database::{Operation, Statement, Touched, Transaction};
+use crate::error::Result;
+use crate::queue::Finished;
+use crate::value::{Value, values};
+
+/// See [`QueueStore::finish`](crate::QueueStore::finish).
+pub(crate) struct Finish {
+    pub(crate) speaker: Speaker,
+    pub(crate) end: AttemptEnd,
+    pub(crate) now: Timestamp,
+}
+
+/// How a job goes on.
+struct Next {
+    state: QueuedState,
+    failures: u32,
+    due_at: Option<Timestamp>,
+}
+
+impl Operation for Finish {
+    type Answer = Finished;
+
+    fn touched(&self) -> Touched {
+        Touched::queue(&self.speaker.job().queue)
+    }
+
+    async fn run<T: Transaction>(&self, tx: &mut T) -> Result<Finished> {
+        let Some(held) = held_or_counted(tx, &self.speaker).await? else { return Ok(Finished::Stale) };
+        let next = self.next(&held);
+        let message = match &self.end {
+            AttemptEnd::Completed => Value::Null,
+            AttemptEnd::Errored(message) | AttemptEnd::Failed(message) => Value::free(message),
+        };
+        let job = self.speaker.job();
+        let end_job = "UPDATE jobs SET state = ?3, finished_at = ?4, failure_message = ?5, failures = ?6, due_at = ?7, token = NULL \
+                       WHERE queue = ?1 AND id = ?2";
+        let of_job = vec![
+            (&job.queue).into(),
+            job.id.into(),
+            next.state.as_str().into(),
+            self.now.into(),
+            message.clone(),
+            next.failures.into(),
+            next.due_at.into(),
+        ];
+        let mut of_attempt = values![&job.queue, job.id, held.attempt, next.state.as_str(), self.now];
+        of_attempt.push(message);
+        tx.all(vec![Statement::change(end_job, of_job), Statement::change(END_ATTEMPT, of_attempt)]).await?;
+        Ok(Finished::Now(next.state))
+    }
+}
+
+/// Of queue, job, attempt: state, time, message.
+pub(super) const END_ATTEMPT: &str = "UPDATE attempts SET state = ?4, finished_at = ?5, failure_message = ?6 \
+     WHERE queue = ?1 AND id = ?2 AND attempt = ?3";
+
+impl Finish {
+    /// What the rules make of it (sourcegraph.md 1.6).
+    fn next(&self, held: &Held) -> Next {
+        let failures = held.failures.saturating_add(1);
+        match &self.end {
+            AttemptEnd::Completed => {
+                Next { state: QueuedState::Completed, failures: held.failures, due_at: None }
+            }
+            _ if held.cancel => Next { state: QueuedState::Canceled, failures: held.failures, due_at: None },
+            AttemptEnd::Errored(_) if held.rules.tries_again(failures) => {
+                let back_off = held.rules.back_off(failures);
+                let due_at = self.now.saturating_add(back_off).unwrap_or(Timestamp::MAX);
+                Next { state: QueuedState::Errored, failures, due_at: Some(due_at) }
+            }
+            AttemptEnd::Errored(_) | AttemptEnd::Failed(_) => {
+                Next { state: QueuedState::Failed, failures, due_at: None }
+            }
+        }
+    }
+}
