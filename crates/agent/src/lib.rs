@@ -11,6 +11,7 @@ mod agent;
 mod error;
 mod job;
 mod leftovers;
+mod name;
 mod pace;
 mod remote;
 mod running;
@@ -19,6 +20,7 @@ mod source;
 
 pub use agent::{Agent, Outcome};
 pub use error::{Error, Result};
+pub use name::name_of;
 pub use remote::{Offer, Remote};
 pub use settings::{AgentSettings, HostRules, Identity};
 pub use source::{Beat, Held, JobSource, SourceError};

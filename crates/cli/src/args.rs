@@ -1,8 +1,10 @@
 //! The flags, as people type them. What they mean is said here and nowhere else; `--help`, the completions and the keys of
 //! `config.toml` come from it.
 
+mod agent;
 mod executions;
 mod files;
+mod queue;
 mod runs;
 mod server;
 
@@ -19,6 +21,7 @@ use jobwright_process::ProcessSettings;
 use crate::backends;
 use crate::signals::OnTerm;
 
+pub(crate) use agent::{AgentArgs, AgentCommand, AgentRunArgs};
 pub(crate) use executions::{
     ExecArgs, ExecutionArgs, ExecutionsCommand, ExecutionsExecArgs, ExecutionsLogsArgs, ExecutionsLsArgs,
     ExecutionsRmArgs, ExecutionsShowArgs,
@@ -28,6 +31,10 @@ pub(crate) use files::{
     CacheRmArgs,
 };
 
+pub(crate) use queue::{
+    DatabaseArgs, QueueArgs, QueueCommand, QueueCreateArgs, QueueJobsArgs, QueueLogsArgs, QueueLsArgs,
+    QueuePushArgs, QueueShowArgs,
+};
 pub(crate) use runs::{AttachArgs, CancelArgs, PsArgs};
 pub(crate) use server::ServerArgs;
 
@@ -108,6 +115,12 @@ pub(crate) enum Command {
     /// Serve executions over HTTP, on a unix socket and on TCP, until it is told to end. What runs then goes on, and is taken over by the next
     /// server.
     Server(Box<ServerArgs>),
+    /// Take jobs from queues and run them, until it is told to end; then what runs goes on to its end, and no more is taken.
+    ///
+    /// It speaks to a Sourcegraph of any age as its own executor does, and to `jobwright server --queue`.
+    Agent(Box<AgentArgs>),
+    /// Look after queues and their jobs: create, ls, push, show, cancel, retry, pause, resume, logs, stats.
+    Queue(Box<QueueArgs>),
     /// Check a pipeline file and say everything that is wrong with it.
     Validate(ValidateArgs),
     /// Write another system's pipeline in Jobwright's language, and list what could not be carried over.

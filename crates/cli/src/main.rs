@@ -5,6 +5,7 @@ mod args;
 mod backends;
 mod commands;
 mod completion;
+mod database;
 mod exit;
 mod failure;
 mod graph;

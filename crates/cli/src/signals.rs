@@ -134,6 +134,27 @@ pub(crate) fn asked_to_end() -> Result<impl Future<Output = ()>, Failure> {
     })
 }
 
+/// As [`asked_to_end`]; a second signal ends the program at once: what runs is taken up by the next one.
+///
+/// # Errors
+/// As [`watch`].
+pub(crate) fn asked_to_drain() -> Result<impl Future<Output = ()>, Failure> {
+    let (first, second) = (asked_to_end()?, asked_to_end()?);
+    Ok(async move {
+        first.await;
+        say("no more jobs are taken; what runs goes on to its end; once more leaves at once");
+        tokio::spawn(async move {
+            // It heard the first one, too.
+            second.await;
+            let Ok(third) = asked_to_end() else { return };
+            third.await;
+            let said = say("left at once; the next agent of this state directory reports what ran");
+            let _ = tokio::time::timeout(LAST_WORDS, said).await;
+            std::process::exit(Exit::Success.code().into());
+        });
+    })
+}
+
 fn listen(kind: SignalKind) -> Result<Signal, Failure> {
     signal(kind).map_err(|error| Failure::new(Exit::Unavailable, format!("signals: {error}")))
 }

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod agent;
 mod artifacts;
 mod attach;
 mod backends;
@@ -15,6 +16,7 @@ mod executions;
 mod graph;
 mod import;
 mod ps;
+mod queue;
 mod remains;
 mod run;
 mod server;
@@ -51,6 +53,8 @@ pub(crate) async fn execute(cli: Cli, settings: &Settings) -> Result<Exit, Failu
         Command::Exec(args) => exec::run(*args, state().map_err(Failure::from)).await,
         Command::Executions { command } => executions::run(command, &state()?).await,
         Command::Server(args) => server::run(*args, &state()?).await,
+        Command::Agent(args) => agent::run(*args, &state()?).await,
+        Command::Queue(args) => queue::run(*args, &state()?).await,
         Command::Validate(args) => validate::run(&args),
         Command::Import { command } => import::run(command),
         Command::Graph(args) => graph::run(&args),

@@ -6,17 +6,19 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use jobwright_backend::Backend;
 use jobwright_executor::{Executions, ExecutorOptions};
 use jobwright_journal::StateDir;
-use jobwright_server::{Address, Error as ServerError, Server, Token};
+use jobwright_model::QueueRules;
+use jobwright_server::{Address, Error as ServerError, QueueApi, Server, Token};
 use tempfile::NamedTempFile;
 
 use crate::args::ServerArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::show::{aside, sink};
-use crate::{backends, signals};
+use crate::{backends, database, signals};
 
 pub(crate) async fn run(args: ServerArgs, state: &StateDir) -> Result<Exit, Failure> {
     let folder = state.path().join("server");
@@ -25,6 +27,10 @@ pub(crate) async fn run(args: ServerArgs, state: &StateDir) -> Result<Exit, Fail
         .mode(0o700)
         .create(&folder)
         .map_err(|error| cannot("make", &folder, &error))?;
+    let queues = match args.queues.is_empty() {
+        true => None,
+        false => Some(queue_api(&args, state).await?),
+    };
     let unix = match args.unix {
         Some(path) if path == Path::new("none") => None,
         Some(path) => Some(path),
@@ -47,6 +53,7 @@ pub(crate) async fn run(args: ServerArgs, state: &StateDir) -> Result<Exit, Fail
     builder = unix.into_iter().fold(builder, |builder, path| builder.unix(path));
     builder = args.tcp.into_iter().fold(builder, |builder, address| builder.tcp(address));
     builder = args.name.into_iter().fold(builder, |builder, name| builder.name(name));
+    builder = builder.queues(queues);
     let server = builder.bind().await.map_err(|error| match error {
         ServerError::NotLoopback(_) => {
             Failure::new(Exit::Invalid, format!("{error} (`--beyond-loopback` says that it is meant)"))
@@ -65,6 +72,40 @@ pub(crate) async fn run(args: ServerArgs, state: &StateDir) -> Result<Exit, Fail
     }
     server.run(signals::asked_to_end()?).await;
     Ok(Exit::Success)
+}
+
+/// The queues that were named, for executors.
+async fn queue_api(args: &ServerArgs, state: &StateDir) -> Result<QueueApi, Failure> {
+    let invalid = |error: &dyn std::fmt::Display| Failure::new(Exit::Invalid, error);
+    let store = database::open(&args.database, state).await?;
+    for queue in &args.queues {
+        let is_there = store.queues(Timestamp::now()).await?.iter().any(|summary| summary.queue == *queue);
+        // One that is there keeps its rules.
+        if !is_there {
+            store.create_queue(queue, &QueueRules::default()).await?;
+        }
+    }
+    let tokens = executor_tokens(args.executor_token_file.as_deref())?;
+    if tokens.is_empty() && args.insecure_no_auth && args.beyond_loopback {
+        return Err(invalid(
+            &"--insecure-no-auth opens loopback addresses only; leave out --beyond-loopback",
+        ));
+    }
+    let api = tokens.iter().fold(QueueApi::new(store), QueueApi::executor_token);
+    let api = api.open_on_loopback(args.insecure_no_auth).files(args.files.clone());
+    api.git(args.git_base.as_deref()).map_err(|error| invalid(&error))
+}
+
+/// One for each line.
+fn executor_tokens(file: Option<&Path>) -> Result<Vec<Token>, Failure> {
+    let text = match file {
+        Some(file) => read_private(file).map_err(|error| unread(file, &error))?,
+        None => std::env::var("JOBWRIGHT_EXECUTOR_TOKEN").unwrap_or_default(),
+    };
+    let tokens = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(Token::new);
+    tokens
+        .collect::<Result<_, _>>()
+        .map_err(|error| Failure::new(Exit::Invalid, format!("of executors: {error}")))
 }
 
 /// The backends that answer; of the others is said why they do not.
@@ -92,14 +133,7 @@ fn token(file: Option<PathBuf>, folder: &Path) -> Result<Token, Failure> {
     };
     let invalid =
         |why: String| Failure::new(Exit::Invalid, format!("the token in {}: {why}", file.display()));
-    let text = text.map_err(|unread| match unread {
-        Unread::Io(error) => cannot("read", &file, &error),
-        Unread::Exposed(mode) => invalid(format!(
-            "others can get at it (mode {mode:04o}), and so at all that this server runs; chmod 600 {}, and choose another token if \
-             somebody may have read it",
-            file.display()
-        )),
-    })?;
+    let text = text.map_err(|error| unread(&file, &error))?;
     let hint = if is_own { "; remove the file, and a new one is made" } else { "" };
     Token::new(text.trim()).map_err(|error| invalid(format!("{error}{hint}")))
 }
@@ -122,6 +156,21 @@ fn read_private(file: &Path) -> Result<String, Unread> {
     let mut text = String::new();
     file.read_to_string(&mut text).map_err(Unread::Io)?;
     Ok(text)
+}
+
+/// Why a token's file is of no use.
+fn unread(file: &Path, why: &Unread) -> Failure {
+    match why {
+        Unread::Io(error) => cannot("read", file, error),
+        Unread::Exposed(mode) => {
+            let text = format!(
+                "the token in {}: others can get at it (mode {mode:04o}), and so at all that this server runs; chmod 600 {0}, and choose \
+                 another token if somebody may have read it",
+                file.display()
+            );
+            Failure::new(Exit::Invalid, text)
+        }
+    }
 }
 
 /// Puts a new token into its file, unless somebody else was faster. It is written to a draft first, so that whoever dies on the way leaves
