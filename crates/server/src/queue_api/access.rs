@@ -1,8 +1,8 @@
 //! Who may ask: an executor by the word that all of them share, by a name and a password (before late 2021), or by the token of its job. Only
 //! hashes are kept, and they are compared in constant time.
 
-use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jobwright_model::{AttemptToken, JobRef, QueueName, Speaker};
@@ -158,7 +158,7 @@ impl Access {
             Given::Executor(word) if self.is_configured() && !is_one_of(&self.tokens, word.as_bytes()) => {
                 Err(Failure::forbidden("the executor token is wrong"))
             }
-            given => self.shared(&given).unwrap_or_else(|| Err(self.not_configured())),
+            given => self.shared(&given).unwrap_or_else(|| Err(not_configured())),
         }
     }
 
@@ -166,7 +166,7 @@ impl Access {
     fn shared(&self, given: &Given<'_>) -> Option<Result<Caller, Failure>> {
         if !self.is_configured() {
             let early = matches!(given, Given::Pair(_));
-            return Some(if self.open { Ok(Caller::Executor { early }) } else { Err(self.not_configured()) });
+            return Some(if self.open { Ok(Caller::Executor { early }) } else { Err(not_configured()) });
         }
         Some(match given {
             Given::Executor(word) if is_one_of(&self.tokens, word.as_bytes()) => {
@@ -188,12 +188,11 @@ impl Access {
     fn sign_on(&self, message: &str) -> Failure {
         Failure::unauthorized(message).challenging(!self.pairs.is_empty())
     }
+}
 
-    #[expect(clippy::unused_self, reason = "it is said of this")]
-    fn not_configured(&self) -> Failure {
-        let status = axum::http::StatusCode::INTERNAL_SERVER_ERROR;
-        Failure::text(status, "Executors are not configured on this instance")
-    }
+/// As an original answers that nobody has set up.
+fn not_configured() -> Failure {
+    Failure::text(StatusCode::INTERNAL_SERVER_ERROR, "Executors are not configured on this instance")
 }
 
 async fn by_token(

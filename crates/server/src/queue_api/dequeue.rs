@@ -124,6 +124,7 @@ fn written(lease: &Lease, token: String, form: JobForm, names_queue: bool) -> Re
 /// A job that cannot be said to its executor has failed, as it would again.
 async fn fail(shared: &Shared, lease: Lease, reason: &str) -> Failure {
     let message = format!("failed to transform record: {reason}");
+    tracing::warn!(job = %lease.job.job, "{message}");
     let end = AttemptEnd::Failed(message.clone());
     match shared.store.finish(&Speaker::Attempt(lease.token), &end, Timestamp::now()).await {
         Ok(_) => Failure::error(message),

@@ -87,6 +87,7 @@ impl From<Malformed> for Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
+        tracing::warn!("an executor could not be served: {error}");
         Self::error(error.to_string())
     }
 }
@@ -104,9 +105,8 @@ impl From<Unread> for Failure {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        if self.status.is_server_error() {
-            tracing::warn!(status = self.status.as_u16(), "an executor was answered: {:?}", self.said);
-        }
+        // Most of these are an executor's own doing, which must not fill the log; what is the server's was told where it came up.
+        tracing::debug!(status = self.status.as_u16(), "an executor was answered: {:?}", self.said);
         let mut response = match self.said {
             Said::Text(text) => (self.status, text + "\n").into_response(),
             Said::Error(error) => (self.status, Json(json!({"error": error}))).into_response(),

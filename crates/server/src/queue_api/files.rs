@@ -9,6 +9,7 @@ use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use jobwright_model::QueueName;
 use tokio::fs::File;
+use tokio::io::AsyncReadExt;
 use tokio_util::io::ReaderStream;
 
 use super::Desk;
@@ -38,7 +39,7 @@ pub(crate) async fn get(
         }
     };
     let told = [(CONTENT_TYPE, "application/octet-stream".to_owned()), (CONTENT_LENGTH, length.to_string())];
-    Ok((told, Body::from_stream(ReaderStream::new(file))).into_response())
+    Ok((told, Body::from_stream(ReaderStream::new(file.take(length)))).into_response())
 }
 
 /// Where it lies; none when the names are not those of something directly in there.

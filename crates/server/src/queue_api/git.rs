@@ -12,6 +12,7 @@ use axum::http::header::{
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, StreamExt, stream};
+use jobwright_model::is_loopback_host;
 use jobwright_queue::{Payload, check_repository};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
@@ -60,6 +61,8 @@ impl Upstream {
         // A redirection could lead anywhere, and credentials would go along.
         let client =
             Client::builder().redirect(Policy::none()).connect_timeout(CONNECTION).read_timeout(SILENCE);
+        let is_here = base.host_str().is_some_and(is_loopback_host);
+        let client = if is_here { client.no_proxy() } else { client };
         let client = client.build().map_err(|error| error.without_url().to_string())?;
         Ok(Self { base, client })
     }
@@ -162,7 +165,10 @@ async fn pass(desk: &Desk, request: reqwest::RequestBuilder) -> Result<Response,
         .waits
         .take()
         .map_err(|refusal| Failure::text(StatusCode::SERVICE_UNAVAILABLE, refusal.to_string()))?;
-    let gateway = |message: String| Failure::text(StatusCode::BAD_GATEWAY, message);
+    let gateway = |message: String| {
+        tracing::warn!("a repository could not be fetched: {message}");
+        Failure::text(StatusCode::BAD_GATEWAY, message)
+    };
     let answer = request.send().await.map_err(|error| {
         gateway(format!("the server of the repositories does not answer: {}", chain(&error.without_url())))
     })?;

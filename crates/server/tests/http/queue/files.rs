@@ -31,6 +31,7 @@ async fn a_job_of_batches_fetches_files_by_their_two_names() {
             "spec/root",
             "..%2Fspec/file.txt",
             "%2e%2e/secret",
+            "spec/..%2Fsecret",
             "spec/..%2F..%2Fsecret",
             "spec/.",
             "secret/x",

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use jobwright_model::{DIED_TOO_OFTEN, JobRef, QueuedState};
+use jobwright_model::{DIED_TOO_OFTEN, JobRef, QueueRules, QueuedState};
 use jobwright_server::Token;
 use serde_json::{Value, json};
 
@@ -179,7 +179,8 @@ async fn an_executor_of_old_asks_whose_end_is_wanted() {
 async fn a_job_of_which_nothing_is_heard_is_queued_again_and_then_has_failed() {
     let word = Token::new(WORD).unwrap();
     let desk = Desk::open_as(|api| api.executor_token(&word).stall_check(Duration::from_millis(10))).await;
-    desk.store.create_queue(&name("batches"), &rules()).await.unwrap();
+    let rules = QueueRules { stalled_after: Duration::from_millis(300), ..rules() };
+    desk.store.create_queue(&name("batches"), &rules).await.unwrap();
     let mut changed = desk.store.changes();
     let first = desk.taken("e").await;
     for (state, resets) in [(QueuedState::Queued, 1), (QueuedState::Failed, 1)] {

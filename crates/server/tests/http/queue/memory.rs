@@ -279,7 +279,7 @@ impl QueueStore for Memory {
         panic!("no test here looks at attempts")
     }
 
-    async fn logs(&self, token: &AttemptToken, _: u64, _: u64) -> Result<Vec<KeptLogEntry>> {
+    async fn logs(&self, token: &AttemptToken, from: u64, _: u64) -> Result<Vec<KeptLogEntry>> {
         let inner = self.open();
         let logs = inner.jobs.get(&token.job).and_then(|kept| kept.logs.get(token.attempt as usize - 1));
         let kept = |(index, log): (usize, &LogEntry)| KeptLogEntry {
@@ -288,7 +288,7 @@ impl QueueStore for Memory {
             length: log.out.len() as u64,
             revision: 0,
         };
-        Ok(logs.into_iter().flatten().enumerate().map(kept).collect())
+        Ok(logs.into_iter().flatten().enumerate().map(kept).filter(|kept| kept.entry >= from).collect())
     }
 
     async fn prune(&self, _: &QueueName, _: Timestamp) -> Result<u64> {

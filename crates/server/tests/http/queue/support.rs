@@ -21,10 +21,10 @@ pub(crate) fn store() -> Arc<dyn QueueStore> {
     Arc::new(Memory::default())
 }
 
-/// Short rules: one retry at once, one reset.
+/// One retry, at once; one reset.
 pub(crate) fn rules() -> QueueRules {
     QueueRules {
-        stalled_after: Duration::from_millis(300),
+        stalled_after: Duration::from_secs(3600),
         max_resets: 1,
         max_retries: 1,
         retry_after: Duration::ZERO,
@@ -99,8 +99,13 @@ impl Desk {
     }
 
     pub(crate) async fn logs(&self, queue: &str, id: i64) -> Vec<KeptLogEntry> {
+        self.logs_from(queue, id, 1).await
+    }
+
+    /// The entries from that number on: a store gives a few mebibytes of them at once.
+    pub(crate) async fn logs_from(&self, queue: &str, id: i64, from: u64) -> Vec<KeptLogEntry> {
         let attempt = self.kept(queue, id).await.attempt;
-        self.store.logs(&AttemptToken { job: JobRef::new(name(queue), id), attempt }, 1, 0).await.unwrap()
+        self.store.logs(&AttemptToken { job: JobRef::new(name(queue), id), attempt }, from, 0).await.unwrap()
     }
 }
 
