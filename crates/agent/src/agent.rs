@@ -128,6 +128,7 @@ impl Agent {
             if until.is_some_and(|until| Instant::now() >= until) || stop.is_cancelled() {
                 return;
             }
+            let asked = Instant::now();
             let pause = match self.ground.source.dequeue().await {
                 Ok(Some((place, job))) => {
                     pace.reset();
@@ -137,7 +138,8 @@ impl Agent {
                 }
                 Ok(None) => {
                     pace.reset();
-                    jittered(settings.poll_interval)
+                    // A queue that waited for a job is asked again at once.
+                    jittered(settings.poll_interval).saturating_sub(asked.elapsed())
                 }
                 Err(error) => {
                     tracing::warn!(%error, "no job could be asked for");

@@ -180,6 +180,7 @@ impl Builder {
                 shared: Arc::clone(shared),
                 carried: house.carried.clone(),
                 waits: places.waits.clone(),
+                closing: house.closing.clone(),
             };
             desk.routes()
         });

@@ -26,6 +26,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::routing::{get, post};
 use jobwright_model::QueueName;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::places::Waits;
@@ -48,6 +49,8 @@ pub(crate) struct Desk {
     pub(crate) carried: TaskTracker,
     /// The places of the door that this is asked at for requests that last.
     pub(crate) waits: Waits,
+    /// The server is to end.
+    pub(crate) closing: CancellationToken,
 }
 
 impl Desk {

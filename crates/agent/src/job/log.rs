@@ -63,6 +63,11 @@ impl Entry {
     }
 }
 
+/// The file of an entry's output.
+fn output(folder: &Path, place: usize) -> PathBuf {
+    folder.join(format!("log-{place}"))
+}
+
 /// A job's log.
 pub(crate) struct JobLog {
     folder: PathBuf,
@@ -84,11 +89,15 @@ pub(crate) enum Untold {
 impl JobLog {
     /// The log in `folder`: what an agent that died left of it, or an empty one.
     pub(crate) fn open(folder: &Path) -> io::Result<Arc<Self>> {
-        let entries = match std::fs::read(folder.join(LIST)) {
+        let mut entries: Vec<Entry> = match std::fs::read(folder.join(LIST)) {
             Ok(text) => serde_json::from_slice(&text)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(error),
         };
+        // What was written is noted when an entry begins and ends.
+        for (place, entry) in entries.iter_mut().enumerate() {
+            entry.length = std::fs::metadata(output(folder, place)).map_or(0, |written| written.len());
+        }
         Ok(Arc::new(Self {
             folder: folder.to_owned(),
             entries: Mutex::new(entries),
@@ -189,7 +198,7 @@ impl JobLog {
     }
 
     fn output(&self, place: usize) -> PathBuf {
-        self.folder.join(format!("log-{place}"))
+        output(&self.folder, place)
     }
 
     fn keep(&self) {

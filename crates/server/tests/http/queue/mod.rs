@@ -8,6 +8,5 @@ mod git;
 mod heartbeat;
 mod logs;
 mod marks;
-mod memory;
 mod settings;
 mod support;

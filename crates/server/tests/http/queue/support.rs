@@ -7,10 +7,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jobwright_model::{AttemptToken, JobRef, NewJob, QueueName, QueueRules, QueuedJob};
 use jobwright_server::{QueueApi, Token};
-use jobwright_store::{KeptLogEntry, QueueStore};
+use jobwright_store::{KeptLogEntry, QueueStore, SqliteStore};
 use serde_json::{Value, json};
 
-use super::memory::Memory;
 use crate::support::{Answer, House};
 
 pub(crate) const WORD: &str = "executors-word-hunter2";
@@ -18,7 +17,8 @@ pub(crate) const PASSWORD: &str = "executors-pass-hunter2";
 
 /// The store that all of these tests have.
 pub(crate) fn store() -> Arc<dyn QueueStore> {
-    Arc::new(Memory::default())
+    let folder = tempfile::tempdir().unwrap().keep();
+    Arc::new(SqliteStore::open(&folder.join("queues.db")).unwrap())
 }
 
 /// One retry, at once; one reset.
