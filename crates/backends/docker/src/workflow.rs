@@ -26,6 +26,8 @@ use crate::tasks::{Container, Phase};
 /// How often a volume or network that is in use is tried, and the pause after the first time; it doubles.
 const TRIES: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// The pause before a network is made again that could not be because an interface of the host went away.
+const INTERFACES: Duration = Duration::from_millis(100);
 /// How long a destruction waits for creations that are still under way.
 const CREATIONS: Duration = Duration::from_secs(60);
 
@@ -97,7 +99,15 @@ impl Inner {
             ipam: (ipv6 && engine.kind == EngineKind::Docker).then(|| private_ipv6(&name)),
             ..NetworkCreateRequest::default()
         };
-        match engine.quick.create_network(request).await {
+        let mut created = engine.quick.create_network(request.clone()).await;
+        for _ in 1..TRIES {
+            if !created.as_ref().is_err_and(failure::is_interface_gone) {
+                break;
+            }
+            sleep(INTERFACES).await;
+            created = engine.quick.create_network(request.clone()).await;
+        }
+        match created {
             Ok(created) => Ok(Made { given, name: known_as(engine.kind, created.id, name) }),
             Err(error) if failure::status(&error) == Some(409) => {
                 let made = self.network_named(engine, task, &name).await?;
