@@ -57,6 +57,16 @@ pub(crate) fn is_name_taken(error: &EngineError) -> bool {
     matches!(status(error), Some(409 | 500)) && words(error).contains("is already in use by")
 }
 
+/// There are two networks of one name, and Docker knows those that a container joins by their names when it starts it.
+pub(crate) fn is_ambiguous(error: &EngineError) -> bool {
+    words(error).contains("is ambiguous")
+}
+
+/// Podman looks at all interfaces of the host when it makes a network, and one of them went away meanwhile. It did nothing.
+pub(crate) fn is_interface_gone(error: &EngineError) -> bool {
+    words(error).contains("no such network interface")
+}
+
 /// Somebody removes it at this moment.
 pub(crate) fn is_being_removed(error: &EngineError) -> bool {
     let words = words(error);

@@ -11,7 +11,7 @@ pub(crate) const EMPTY_IMAGE: &str = "jobwright-empty:latest";
 pub(crate) struct Made {
     /// The workflow's name for it.
     pub(crate) given: String,
-    /// The engine's.
+    /// The engine's; of a network of Docker, which may have two of one name, its id.
     pub(crate) name: String,
 }
 

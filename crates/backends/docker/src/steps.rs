@@ -45,7 +45,11 @@ impl Inner {
         let Claim::Yours(container) = claim else {
             return Err(Error::AlreadyStarted(step.uuid.clone()));
         };
-        let started = engine.quick.start_container(&container.id, None).await;
+        let mut started = engine.quick.start_container(&container.id, None).await;
+        if started.as_ref().is_err_and(failure::is_ambiguous) {
+            self.remove_late_networks(engine, task).await?;
+            started = engine.quick.start_container(&container.id, None).await;
+        }
         started.map_err(|error| {
             if failure::status(&error) == Some(304) {
                 return Error::AlreadyStarted(step.uuid.clone());

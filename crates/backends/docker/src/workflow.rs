@@ -26,8 +26,22 @@ use crate::tasks::{Container, Phase};
 /// How often a volume or network that is in use is tried, and the pause after the first time; it doubles.
 const TRIES: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// The pause before a network is made again that could not be because an interface of the host went away.
+const INTERFACES: Duration = Duration::from_millis(100);
 /// How long a destruction waits for creations that are still under way.
 const CREATIONS: Duration = Duration::from_secs(60);
+
+/// A network of a task, as an engine lists it.
+struct FoundNetwork {
+    id: String,
+    name: String,
+    made: Made,
+}
+
+/// By what a network is told from all others: Docker may have several of one name.
+fn known_as(kind: EngineKind, id: String, name: String) -> String {
+    if kind == EngineKind::Docker { id } else { name }
+}
 
 impl Inner {
     /// Makes what the steps of `workflow` need besides containers. A second call finds what the first one made.
@@ -68,12 +82,13 @@ impl Inner {
         Ok(Plan { network: network?, volume: volume?, workspace })
     }
 
-    /// Docker makes a second network of the same name without a word, so it is asked first.
+    /// Docker makes a second network of the same name without a word, so it is asked first; and where one comes late that an owner which died
+    /// had asked for, ours is known by its id.
     async fn make_network(&self, engine: &Engine, workflow: &Workflow, task: &TaskUuid) -> Result<Made> {
         let given = workflow.network.clone();
         let name = shared_name(&self.owner, task, &given);
-        if self.networks_of(engine, task).await?.iter().any(|(_, made)| made.name == name) {
-            return Ok(Made { given, name });
+        if let Some(made) = self.network_named(engine, task, &name).await? {
+            return Ok(made);
         }
         let ipv6 = self.settings()?.ipv6;
         let request = NetworkCreateRequest {
@@ -84,11 +99,27 @@ impl Inner {
             ipam: (ipv6 && engine.kind == EngineKind::Docker).then(|| private_ipv6(&name)),
             ..NetworkCreateRequest::default()
         };
-        match engine.quick.create_network(request).await {
-            Ok(_) => Ok(Made { given, name }),
-            Err(error) if failure::status(&error) == Some(409) => Err(Error::NameTaken(name)),
+        let mut created = engine.quick.create_network(request.clone()).await;
+        for _ in 1..TRIES {
+            if !created.as_ref().is_err_and(failure::is_interface_gone) {
+                break;
+            }
+            sleep(INTERFACES).await;
+            created = engine.quick.create_network(request.clone()).await;
+        }
+        match created {
+            Ok(created) => Ok(Made { given, name: known_as(engine.kind, created.id, name) }),
+            Err(error) if failure::status(&error) == Some(409) => {
+                let made = self.network_named(engine, task, &name).await?;
+                made.ok_or(Error::NameTaken(name))
+            }
             Err(error) => Err(engine.error("create the network", &error)),
         }
+    }
+
+    async fn network_named(&self, engine: &Engine, task: &TaskUuid, name: &str) -> Result<Option<Made>> {
+        let found = self.networks_of(engine, task).await?.into_iter().find(|network| network.name == name);
+        Ok(found.map(|network| network.made))
     }
 
     /// An engine answers the creation of a volume that exists with that volume: its labels say whether it is this task's.
@@ -131,7 +162,7 @@ impl Inner {
         }
         let engine = self.engine().await?;
         let (networks, volumes) = tokio::join!(self.networks_of(engine, task), self.volumes_of(engine, task));
-        let network = networks?.into_iter().next().map(|(_, made)| made);
+        let network = networks?.into_iter().next().map(|network| network.made);
         let (volume, workspace) = volumes?.into_iter().next().unzip();
         if network.is_none() && volume.is_none() {
             return Ok(None);
@@ -182,8 +213,8 @@ impl Inner {
         engine.containers(&self.marks(task)).await
     }
 
-    /// Id and names of the task's networks.
-    async fn networks_of(&self, engine: &Engine, task: &TaskUuid) -> Result<Vec<(String, Made)>> {
+    /// The task's networks.
+    async fn networks_of(&self, engine: &Engine, task: &TaskUuid) -> Result<Vec<FoundNetwork>> {
         let options = ListNetworksOptionsBuilder::new().filters(&having(&self.marks(task))).build();
         let found = engine.quick.list_networks(Some(options)).await;
         let found = found.map_err(|error| engine.error("list networks", &error))?;
@@ -191,7 +222,9 @@ impl Inner {
         let named = ours.filter_map(|network| {
             let name = network.name?;
             let given = network.labels.unwrap_or_default().remove(labels::NAME).unwrap_or_default();
-            Some((network.id.unwrap_or_else(|| name.clone()), Made { given, name }))
+            let id = network.id.unwrap_or_else(|| name.clone());
+            let made = Made { given, name: known_as(engine.kind, id.clone(), name.clone()) };
+            Some(FoundNetwork { id, name, made })
         });
         Ok(named.collect())
     }
@@ -213,10 +246,21 @@ impl Inner {
         Ok(named.collect())
     }
 
+    /// Removes networks of the task besides the one that its steps join: an owner that died had asked for them, and they came late.
+    pub(crate) async fn remove_late_networks(&self, engine: &Engine, task: &TaskUuid) -> Result<()> {
+        let own = self.plan_of(task).await?.and_then(|plan| plan.network).map(|made| made.name);
+        for network in self.networks_of(engine, task).await? {
+            if own.as_ref().is_some_and(|own| *own != network.made.name) {
+                remove_network(engine, &network.id).await?;
+            }
+        }
+        Ok(())
+    }
+
     async fn remove_networks(&self, engine: &Engine, task: &TaskUuid) -> Vec<Error> {
         match self.networks_of(engine, task).await {
             Ok(networks) => {
-                let removals = networks.iter().map(|(id, _)| remove_network(engine, id));
+                let removals = networks.iter().map(|network| remove_network(engine, &network.id));
                 join_all(removals).await.into_iter().filter_map(Result::err).collect()
             }
             Err(error) => vec![error],

@@ -8,7 +8,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use bollard::models::{ContainerCreateBody, HostConfig};
+use bollard::models::{ContainerCreateBody, HostConfig, NetworkCreateRequest};
 use bollard::query_parameters::RemoveContainerOptionsBuilder;
 use futures_util::{StreamExt, stream};
 use jobwright_backend::{Backend, Error, ExecRequest, ImageProblem, LogPosition, TerminalSize, labels};
@@ -405,6 +405,26 @@ on_every_engine! {
         assert!(matches!(again, Err(Error::AlreadyStarted(_))), "{again:?}");
         let (output, _) = bench.run(&anew).await;
         assert!(output.stdout.contains("said by the living"), "{output:?}");
+        bench.done().await;
+    }
+
+    /// As above; Docker makes a second one of the same name without a word, and then knows none of them by it.
+    async fn a_network_that_comes_late_is_no_obstacle_and_goes_with_the_other(engine: &Engine) {
+        let mut bench = Bench::new(engine);
+        let step = joined(step("inside", &["ip addr show dev eth0 | grep inet"]));
+        bench.set_up(&[&step]).await;
+        let ours = bench.docker.leftovers(&bench.owner).await.unwrap().networks.remove(0);
+        let ours = engine.client().inspect_network(&ours, None).await.unwrap();
+        let late = NetworkCreateRequest {
+            name: ours.name.unwrap(),
+            driver: Some("bridge".to_owned()),
+            labels: ours.labels,
+            ..NetworkCreateRequest::default()
+        };
+        // Podman refuses it.
+        let _ = engine.client().create_network(late).await;
+        let (output, exit) = bench.run(&step).await;
+        assert_eq!(exit.status, ExitStatus::Code(0), "{output:?}");
         bench.done().await;
     }
 
