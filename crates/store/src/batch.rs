@@ -1,12 +1,41 @@
 //! Operations that wait for a transaction, of whatever kind. Many share one, and with it one sync (docs/adr/0014). Not for how a transaction is
 //! begun and ended: that is each database's own.
 
+use std::time::{Duration, Instant};
+
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;
 
 use crate::database::{Operation, Touched, Transaction};
 use crate::error::{Error, Result};
+
+/// So long it is waited for those who were answered last: they mostly ask again at once, and then share the next sync instead of waiting for it. A small
+/// part of what a sync takes.
+const GATHERING: Duration = Duration::from_micros(500);
+
+/// Who is expected to share the next transaction. One caller alone waits for nobody.
+#[derive(Debug, Default)]
+pub(crate) struct Gathering {
+    expected: usize,
+    until: Option<Instant>,
+}
+
+impl Gathering {
+    /// So many were just answered, and so many wait already.
+    pub(crate) fn after(answered: usize, waiting: usize) -> Self {
+        Self { expected: answered + waiting, until: None }
+    }
+
+    /// How long to wait for more, when so many have come; none when it is enough.
+    pub(crate) fn patience(&mut self, come: usize) -> Option<Duration> {
+        if come >= self.expected {
+            return None;
+        }
+        let until = *self.until.get_or_insert_with(|| Instant::now() + GATHERING);
+        until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+    }
+}
 
 /// An operation of any kind that waits for a transaction of kind `T`.
 pub(crate) trait Waiting<T>: Send {
@@ -75,5 +104,26 @@ impl<O: Operation, T: Transaction> Waiting<T> for Pending<O> {
         // Its own error, if it had one, may be what the others failed of.
         let own = self.answer.and_then(Result::err);
         let _ = self.reply.send(Err(own.unwrap_or(error)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_caller_alone_waits_for_nobody() {
+        assert_eq!(Gathering::after(1, 0).patience(1), None);
+        assert_eq!(Gathering::default().patience(1), None);
+    }
+
+    #[test]
+    fn those_who_were_answered_last_are_waited_for_a_moment() {
+        let mut gathering = Gathering::after(3, 1);
+        assert!(gathering.patience(1).is_some_and(|left| left <= GATHERING));
+        assert_eq!(gathering.patience(4), None);
+        while gathering.patience(3).is_some() {
+            std::thread::yield_now();
+        }
     }
 }

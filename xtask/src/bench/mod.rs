@@ -11,6 +11,7 @@ mod graph;
 mod output;
 mod processes;
 mod project;
+mod queue;
 mod table;
 mod turns;
 
@@ -36,16 +37,26 @@ pub(crate) struct Options {
     no_build: bool,
 }
 
-type Measurement = fn(&Jobwright, usize) -> Result<Vec<Row>>;
+/// How something is measured, so many rounds.
+#[derive(Clone, Copy)]
+enum Measurement {
+    /// By the program that users run.
+    Program(fn(&Jobwright, usize) -> Result<Vec<Row>>),
+    /// By an example of a room, which builds itself.
+    Room(fn(usize) -> Result<Vec<Row>>),
+}
 
-const ALL: [(&str, Measurement); 7] = [
-    ("one-job", processes::one_job),
-    ("parallel", processes::parallel),
-    ("stages", processes::stages),
-    ("wave", graph::wave),
-    ("graph", graph::cost),
-    ("docker", docker::step),
-    ("output", output::gibibyte),
+use Measurement::{Program, Room};
+
+const ALL: [(&str, Measurement); 8] = [
+    ("one-job", Program(processes::one_job)),
+    ("parallel", Program(processes::parallel)),
+    ("stages", Program(processes::stages)),
+    ("wave", Program(graph::wave)),
+    ("graph", Program(graph::cost)),
+    ("docker", Program(docker::step)),
+    ("output", Program(output::gibibyte)),
+    ("queue", Room(queue::cost)),
 ];
 
 /// Measures and prints the table; fails when a promise does not hold.
@@ -54,17 +65,20 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let names: Vec<&str> = ALL.iter().map(|(name, _)| *name).collect();
         bail!("there is no measurement {unknown}; there are {}", names.join(", "));
     }
-    if !options.no_build {
+    let is_wanted = |name: &str| options.only.is_empty() || options.only.iter().any(|only| only == name);
+    let wanted: Vec<_> = ALL.into_iter().filter(|(name, _)| is_wanted(name)).collect();
+    if !options.no_build && wanted.iter().any(|(_, measure)| matches!(measure, Program(_))) {
         build()?;
     }
-    let jobwright = Jobwright::find()?;
     let mut table = Table::default();
-    for (name, measure) in ALL {
-        if !options.only.is_empty() && !options.only.iter().any(|only| only == name) {
-            continue;
-        }
+    for (name, measure) in wanted {
         eprintln!("measuring {name}");
-        match measure(&jobwright, options.rounds.max(1)) {
+        let rounds = options.rounds.max(1);
+        let measured = match measure {
+            Program(measure) => Jobwright::find().and_then(|jobwright| measure(&jobwright, rounds)),
+            Room(measure) => measure(rounds),
+        };
+        match measured {
             Ok(rows) => table.rows.extend(rows),
             Err(error) => table.rows.push(Row::unmeasured(name, format!("{error:#}"))),
         }

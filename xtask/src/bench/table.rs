@@ -56,6 +56,17 @@ impl Row {
         }
     }
 
+    /// A time against a limit of its own.
+    pub(crate) fn bounded(name: &str, measured: Duration, limit: Duration) -> Self {
+        Self {
+            name: name.to_owned(),
+            measured: Some(Quantity::Time(measured)),
+            floor: None,
+            limit: Some(Quantity::Time(limit)),
+            problem: None,
+        }
+    }
+
     /// An amount of memory against a limit.
     pub(crate) fn memory(name: &str, measured: u64, limit: u64) -> Self {
         Self {

@@ -7,11 +7,12 @@ use std::collections::BTreeSet;
 use std::mem;
 
 use tokio::sync::{mpsc, watch};
+use tokio::task::yield_now;
 use tokio_postgres::Config;
 
 use super::listener::CHANNEL;
 use super::session::Session;
-use crate::batch::{Waiting, pending};
+use crate::batch::{Gathering, Waiting, pending};
 use crate::database::{Operation, Statement, Touched};
 use crate::error::{Error, Result};
 use crate::queue::Change;
@@ -58,11 +59,21 @@ struct Writing {
 impl Writing {
     async fn run(mut self, mut waiting: mpsc::UnboundedReceiver<Task>) {
         let mut tasks = Vec::new();
+        let mut gathering = Gathering::default();
         while waiting.recv_many(&mut tasks, MOST).await > 0 {
+            // Not by a timer, whose grain is coarser.
+            while tasks.len() < MOST && gathering.patience(tasks.len()).is_some() {
+                yield_now().await;
+                while let Ok(task) = waiting.try_recv() {
+                    tasks.push(task);
+                }
+            }
+            let answered = tasks.len();
             tasks.retain(|task| !task.is_abandoned());
             if !tasks.is_empty() {
                 self.share(mem::take(&mut tasks)).await;
             }
+            gathering = Gathering::after(answered, waiting.len());
         }
     }
 

@@ -24,7 +24,7 @@ use crate::queue::Change;
 use crate::schema;
 
 /// The log's length in pages at which whoever writes must bring it into the database itself: the tidier does so long before.
-const LONG_LOG: &str = "PRAGMA wal_autocheckpoint = 16384";
+const LONG_LOG: &str = "PRAGMA wal_autocheckpoint = 65536";
 
 /// Queues in an SQLite file. When it is dropped, what was asked for is done first.
 pub struct SqliteStore {

@@ -10,8 +10,8 @@ use crate::error::{Error, Result};
 
 /// So often it is looked how long the log is.
 const LOOK: Duration = Duration::from_millis(500);
-/// A shorter log is left alone.
-const SHORT: u64 = 4 << 20;
+/// A shorter log is left alone. Bringing it over makes the disk slow for whoever syncs in that moment, so it is done seldom.
+const SHORT: u64 = 32 << 20;
 
 /// A handle on the thread, which ends with it.
 pub(super) struct Tidier {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::session::{Session, now};
-use crate::batch::{Waiting, pending};
+use crate::batch::{Gathering, Waiting, pending};
 use crate::database::Operation;
 use crate::error::{Error, Result};
 use crate::queue::Change;
@@ -65,13 +65,15 @@ struct Writing {
 
 impl Writing {
     fn run(mut self, waiting: &Receiver<Task>) {
+        let mut gathering = Gathering::default();
         loop {
             match waiting.recv_timeout(LOOK) {
                 Ok(first) => {
-                    let rest = waiting.try_iter().take(MOST - 1);
-                    let tasks =
-                        std::iter::once(first).chain(rest).filter(|task| !task.is_abandoned()).collect();
+                    let mut tasks = gather(first, waiting, &mut gathering);
+                    let answered = tasks.len();
+                    tasks.retain(|task| !task.is_abandoned());
                     self.share(tasks);
+                    gathering = Gathering::after(answered, 0);
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -133,6 +135,18 @@ impl Writing {
             Err(error) => tracing::warn!(%error, "it cannot be seen whether others changed the queues"),
         }
     }
+}
+
+/// Those who wait, and those who come in a moment.
+fn gather(first: Task, waiting: &Receiver<Task>, gathering: &mut Gathering) -> Vec<Task> {
+    let mut tasks = vec![first];
+    while tasks.len() < MOST {
+        tasks.extend(waiting.try_iter().take(MOST - tasks.len()));
+        let Some(patience) = gathering.patience(tasks.len()) else { break };
+        let Ok(task) = waiting.recv_timeout(patience) else { break };
+        tasks.push(task);
+    }
+    tasks
 }
 
 fn fail(tasks: Vec<Task>, error: &Error) {

@@ -33,6 +33,12 @@ pub(crate) async fn a_queue_tells_how_much_is_in_it(database: &Database) {
     assert_eq!((summaries[0].oldest_due, summaries[0].counts.len()), (None, 6));
 }
 
+pub(crate) async fn a_job_is_due_when_it_is_pushed_at_the_earliest(database: &Database) {
+    let store = database.with_queue().await;
+    push(&store, NewJob { process_after: Some(at(-50)), ..new_job("", "a") }).await;
+    assert_eq!(store.queues(at(1)).await.unwrap()[0].oldest_due, Some(at(0)));
+}
+
 async fn names(store: &Store, filter: Filter) -> String {
     let jobs = store.jobs(&filter).await.unwrap();
     jobs.iter().map(|job| job.job.to_string()).collect::<Vec<_>>().join(" ")

@@ -92,6 +92,7 @@ on_each_database! {
         reading_goes_on_from_anywhere;
     listing:
         a_queue_tells_how_much_is_in_it
+        a_job_is_due_when_it_is_pushed_at_the_earliest
         jobs_are_listed_by_queue_the_latest_first
         jobs_are_listed_page_by_page
         what_ended_long_ago_is_removed
