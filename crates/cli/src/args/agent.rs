@@ -27,52 +27,52 @@ pub(crate) enum AgentCommand {
 #[derive(Debug, Args)]
 pub(crate) struct AgentRunArgs {
     /// The server of the queues, such as https://ci.example. Else `EXECUTOR_FRONTEND_URL`.
-    #[arg(long, env = "JOBWRIGHT_AGENT_URL", value_name = "URL")]
+    #[arg(long, value_name = "URL")]
     pub(crate) url: Option<String>,
     /// Read the executor token from this file. Else it is `JOBWRIGHT_EXECUTOR_TOKEN` or `EXECUTOR_FRONTEND_PASSWORD`.
-    #[arg(long, env = "JOBWRIGHT_AGENT_TOKEN_FILE", value_name = "FILE")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
     /// A queue to take jobs from; may be said several times. Else `EXECUTOR_QUEUE_NAME` or `EXECUTOR_QUEUE_NAMES`.
-    #[arg(long = "queue", env = "JOBWRIGHT_AGENT_QUEUES", value_name = "NAME", value_delimiter = ',')]
+    #[arg(long = "queue", value_name = "NAME", value_delimiter = ',')]
     pub(crate) queues: Vec<QueueName>,
     /// So many jobs at once [default: `EXECUTOR_MAXIMUM_NUM_JOBS`, or 1]
-    #[arg(long, env = "JOBWRIGHT_AGENT_MAX_JOBS", value_name = "N")]
+    #[arg(long, value_name = "N")]
     pub(crate) max_jobs: Option<usize>,
     /// How long a job may take in all [default: `EXECUTOR_MAXIMUM_RUNTIME_PER_JOB`, or 30m]
-    #[arg(long, env = "JOBWRIGHT_AGENT_JOB_TIMEOUT", value_name = "TIME", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub(crate) job_timeout: Option<Duration>,
     /// The pause after a question that brought no job [default: `EXECUTOR_QUEUE_POLL_INTERVAL`, or 1s]
-    #[arg(long, env = "JOBWRIGHT_AGENT_POLL_INTERVAL", value_name = "TIME", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub(crate) poll_interval: Option<Duration>,
     /// How long a server of ours may wait for a job before it answers.
-    #[arg(long, env = "JOBWRIGHT_AGENT_LONG_POLL", value_name = "TIME", value_parser = parse_duration, default_value = "20s")]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "20s")]
     pub(crate) long_poll: Duration,
     /// End after so many jobs [default: `EXECUTOR_NUM_TOTAL_JOBS`, or never]
-    #[arg(long, env = "JOBWRIGHT_AGENT_TOTAL_JOBS", value_name = "N")]
+    #[arg(long, value_name = "N")]
     pub(crate) total_jobs: Option<u64>,
     /// Take no more jobs after so long, and end [default: `EXECUTOR_MAX_ACTIVE_TIME`, or never]
-    #[arg(long, env = "JOBWRIGHT_AGENT_MAX_ACTIVE_TIME", value_name = "TIME", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub(crate) max_active_time: Option<Duration>,
     /// How long what runs may go on once the agent is to end; without it as long as it takes.
-    #[arg(long, env = "JOBWRIGHT_AGENT_DRAIN_TIMEOUT", value_name = "TIME", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub(crate) drain_timeout: Option<Duration>,
     /// Where workspaces are made [default: `TMPDIR`, or /tmp]
-    #[arg(long, env = "JOBWRIGHT_AGENT_WORKSPACES", value_name = "DIR")]
+    #[arg(long, value_name = "DIR")]
     pub(crate) workspaces: Option<PathBuf>,
     /// Leave workspaces where they are, to be looked at (`EXECUTOR_KEEP_WORKSPACES`).
-    #[arg(long, env = "JOBWRIGHT_AGENT_KEEP_WORKSPACES")]
+    #[arg(long)]
     pub(crate) keep_workspaces: bool,
     /// How many processors a job's container has; 0 for all [default: `EXECUTOR_JOB_NUM_CPUS`, or 4, or as many as there are]
-    #[arg(long, env = "JOBWRIGHT_AGENT_CPUS", value_name = "N")]
+    #[arg(long, value_name = "N")]
     pub(crate) cpus: Option<f64>,
     /// How much memory it has, such as 12G; 0 for all [default: `EXECUTOR_JOB_MEMORY`, or 12G]
-    #[arg(long, env = "JOBWRIGHT_AGENT_MEMORY", value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE")]
     pub(crate) memory: Option<String>,
     /// Let containers reach this host as host.docker.internal (`EXECUTOR_DOCKER_ADD_HOST_GATEWAY`).
-    #[arg(long, env = "JOBWRIGHT_AGENT_ADD_HOST_GATEWAY")]
+    #[arg(long)]
     pub(crate) add_host_gateway: bool,
     /// The program of cli steps.
-    #[arg(long, env = "JOBWRIGHT_AGENT_SRC", value_name = "PROGRAM", default_value = "src")]
+    #[arg(long, value_name = "PROGRAM", default_value = "src")]
     pub(crate) src: String,
     #[command(flatten)]
     pub(crate) backends: BackendArgs,
