@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use jobwright_model::JobRef;
 use tokio::sync::oneshot;
 
-use crate::database::{Operation, Touched, Transaction};
+use crate::database::{Operation, Statement, Then, Touched, Transaction};
 use crate::error::{Error, Result};
+use crate::value::Row;
 
 /// So long it is waited for those who were answered last: they mostly ask again at once, and then share the next sync instead of waiting for it. A small
 /// part of what a sync takes.
@@ -46,6 +48,15 @@ pub(crate) trait Waiting<T>: Send {
     /// Nobody waits for what comes of it any more.
     fn is_abandoned(&self) -> bool;
 
+    /// See [`Operation::first`].
+    fn first(&self) -> Option<Vec<Statement>>;
+
+    /// See [`Operation::alone_on`].
+    fn alone_on(&self) -> Option<&JobRef>;
+
+    /// Takes the answers to its first statements. What is still to be executed; none when that must be taken back and it be run by itself.
+    fn take(&mut self, answers: Vec<Vec<Row>>) -> Option<Vec<Statement>>;
+
     /// Does it. False when what it did must be taken back.
     fn run<'a>(&'a mut self, tx: &'a mut T) -> BoxFuture<'a, bool>;
 
@@ -82,6 +93,25 @@ impl<O: Operation, T: Transaction> Waiting<T> for Pending<O> {
 
     fn is_abandoned(&self) -> bool {
         self.reply.is_closed()
+    }
+
+    fn first(&self) -> Option<Vec<Statement>> {
+        self.operation.first()
+    }
+
+    fn alone_on(&self) -> Option<&JobRef> {
+        self.operation.alone_on()
+    }
+
+    fn take(&mut self, answers: Vec<Vec<Row>>) -> Option<Vec<Statement>> {
+        let (statements, answer) = match self.operation.then(answers) {
+            Ok(Then::Done(answer)) => (Vec::new(), answer),
+            Ok(Then::Last(statements, answer)) => (statements, answer),
+            // An error is found again, and told, when it is run by itself.
+            Ok(Then::Alone) | Err(_) => return None,
+        };
+        self.answer = Some(Ok(answer));
+        Some(statements)
     }
 
     fn run<'a>(&'a mut self, tx: &'a mut T) -> BoxFuture<'a, bool> {

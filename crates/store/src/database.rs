@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::future::Future;
 
-use jobwright_model::QueueName;
+use jobwright_model::{JobRef, QueueName};
 use tokio::sync::watch;
 
 use crate::error::Result;
@@ -95,6 +95,48 @@ pub(crate) trait Operation: Send + Sync + 'static {
     }
 
     fn run<T: Transaction>(&self, tx: &mut T) -> impl Future<Output = Result<Self::Answer>> + Send;
+
+    /// Its statements up to the first whose answer it must know to go on, where those do not depend on anything: many operations that begin so can ask
+    /// together, in their order, and nobody waits for the answers to one before the next is asked.
+    fn first(&self) -> Option<Vec<Statement>> {
+        None
+    }
+
+    /// How it goes on after the answers to [`first`](Self::first).
+    fn then(&self, _answers: Vec<Vec<Row>>) -> Result<Then<Self::Answer>> {
+        Ok(Then::Alone)
+    }
+
+    /// The job of which nobody else may write between its first statements and those that follow.
+    fn alone_on(&self) -> Option<&JobRef> {
+        None
+    }
+}
+
+/// How an operation goes on.
+pub(crate) enum Then<A> {
+    /// It is done.
+    Done(A),
+    /// These are still to be executed, and give nothing that anybody waits for.
+    Last(Vec<Statement>, A),
+    /// Otherwise: what it did must be taken back, and it be [run](Operation::run) by itself.
+    Alone,
+}
+
+/// Runs an operation that is its first statements and what follows from them.
+pub(crate) async fn run_by_steps<O: Operation, T: Transaction>(
+    operation: &O,
+    first: Vec<Statement>,
+    tx: &mut T,
+) -> Result<Option<O::Answer>> {
+    match operation.then(tx.all(first).await?)? {
+        Then::Done(answer) => Ok(Some(answer)),
+        Then::Last(statements, answer) => {
+            tx.all(statements).await?;
+            Ok(Some(answer))
+        }
+        Then::Alone => Ok(None),
+    }
 }
 
 /// A database.

@@ -1,13 +1,13 @@
 //! The end of an attempt, as its agent says it.
 
 use jiff::Timestamp;
-use jobwright_model::{AttemptEnd, QueuedState, Speaker};
+use jobwright_model::{AttemptEnd, JobRef, QueuedState, Speaker};
 
-use super::held::{Held, held_or_counted};
-use crate::database::{Operation, Statement, Touched, Transaction};
+use super::held::{self, Held};
+use crate::database::{Operation, Statement, Then, Touched, Transaction, run_by_steps};
 use crate::error::Result;
 use crate::queue::Finished;
-use crate::value::{Value, values};
+use crate::value::{Row, Value, values};
 
 /// See [`QueueStore::finish`](crate::QueueStore::finish).
 pub(crate) struct Finish {
@@ -31,8 +31,34 @@ impl Operation for Finish {
     }
 
     async fn run<T: Transaction>(&self, tx: &mut T) -> Result<Finished> {
-        let Some(held) = held_or_counted(tx, &self.speaker).await? else { return Ok(Finished::Stale) };
+        let finished = run_by_steps(self, vec![held::look(&self.speaker)], tx).await?;
+        Ok(finished.unwrap_or(Finished::Stale))
+    }
+
+    fn first(&self) -> Option<Vec<Statement>> {
+        Some(vec![held::look(&self.speaker)])
+    }
+
+    fn then(&self, answers: Vec<Vec<Row>>) -> Result<Then<Finished>> {
+        let job = self.speaker.job();
+        let Some(held) = held::found(answers.into_iter().next().unwrap_or_default())? else {
+            return Ok(Then::Last(vec![held::count_stale(&job.queue)], Finished::Stale));
+        };
         let next = self.next(&held);
+        Ok(Then::Last(self.changes(&held, &next), Finished::Now(next.state)))
+    }
+
+    fn alone_on(&self) -> Option<&JobRef> {
+        Some(self.speaker.job())
+    }
+}
+
+/// Of queue, job, attempt: state, time, message.
+pub(super) const END_ATTEMPT: &str = "UPDATE attempts SET state = ?4, finished_at = ?5, failure_message = ?6 \
+     WHERE queue = ?1 AND id = ?2 AND attempt = ?3";
+
+impl Finish {
+    fn changes(&self, held: &Held, next: &Next) -> Vec<Statement> {
         let message = match &self.end {
             AttemptEnd::Completed => Value::Null,
             AttemptEnd::Errored(message) | AttemptEnd::Failed(message) => Value::free(message),
@@ -51,16 +77,9 @@ impl Operation for Finish {
         ];
         let mut of_attempt = values![&job.queue, job.id, held.attempt, next.state.as_str(), self.now];
         of_attempt.push(message);
-        tx.all(vec![Statement::change(end_job, of_job), Statement::change(END_ATTEMPT, of_attempt)]).await?;
-        Ok(Finished::Now(next.state))
+        vec![Statement::change(end_job, of_job), Statement::change(END_ATTEMPT, of_attempt)]
     }
-}
 
-/// Of queue, job, attempt: state, time, message.
-pub(super) const END_ATTEMPT: &str = "UPDATE attempts SET state = ?4, finished_at = ?5, failure_message = ?6 \
-     WHERE queue = ?1 AND id = ?2 AND attempt = ?3";
-
-impl Finish {
     /// What the rules make of it (sourcegraph.md 1.6).
     fn next(&self, held: &Held) -> Next {
         let failures = held.failures.saturating_add(1);

@@ -5,7 +5,7 @@ use jobwright_model::{QueueName, QueueRules, QueuedState, Speaker};
 use crate::database::{Statement, Transaction};
 use crate::error::Result;
 use crate::rows;
-use crate::value::{Value, values};
+use crate::value::{Row, Value, values};
 
 /// An attempt that its speaker holds.
 pub(super) struct Held {
@@ -15,8 +15,8 @@ pub(super) struct Held {
     pub(super) rules: QueueRules,
 }
 
-/// The attempt that the speaker holds; none when it holds none.
-pub(super) async fn held<T: Transaction>(tx: &mut T, speaker: &Speaker) -> Result<Option<Held>> {
+/// Asks for the attempt that the speaker holds.
+pub(super) fn look(speaker: &Speaker) -> Statement {
     let (held_by, who) = match speaker {
         Speaker::Attempt(token) => ("attempt", token.attempt.into()),
         Speaker::Holder { name, .. } => ("holder", Value::free(name)),
@@ -26,8 +26,15 @@ pub(super) async fn held<T: Transaction>(tx: &mut T, speaker: &Speaker) -> Resul
          WHERE queue = ?1 AND id = ?2 AND state = ?3 AND {held_by} = ?4"
     );
     let job = speaker.job();
-    let values = vec![(&job.queue).into(), job.id.into(), QueuedState::Processing.as_str().into(), who];
-    let Some(mut row) = tx.row(Statement::look(look, values)).await? else { return Ok(None) };
+    Statement::look(
+        look,
+        vec![(&job.queue).into(), job.id.into(), QueuedState::Processing.as_str().into(), who],
+    )
+}
+
+/// The answer to [`look`]; none when the speaker holds nothing.
+pub(super) fn found(rows: Vec<Row>) -> Result<Option<Held>> {
+    let Some(mut row) = rows.into_iter().next() else { return Ok(None) };
     Ok(Some(Held {
         attempt: row.number()?,
         cancel: row.flag()?,
@@ -36,16 +43,22 @@ pub(super) async fn held<T: Transaction>(tx: &mut T, speaker: &Speaker) -> Resul
     }))
 }
 
+/// The attempt that the speaker holds; none when it holds none.
+pub(super) async fn held<T: Transaction>(tx: &mut T, speaker: &Speaker) -> Result<Option<Held>> {
+    found(tx.rows(look(speaker)).await?)
+}
+
 /// [`held`]; who holds nothing is counted.
 pub(super) async fn held_or_counted<T: Transaction>(tx: &mut T, speaker: &Speaker) -> Result<Option<Held>> {
     let held = held(tx, speaker).await?;
     if held.is_none() {
-        count_stale(tx, &speaker.job().queue).await?;
+        tx.rows(count_stale(&speaker.job().queue)).await?;
     }
     Ok(held)
 }
 
-async fn count_stale<T: Transaction>(tx: &mut T, queue: &QueueName) -> Result<()> {
+/// One more wrote of what it did not hold.
+pub(super) fn count_stale(queue: &QueueName) -> Statement {
     let count = "UPDATE queues SET stale_writes = stale_writes + 1 WHERE name = ?1";
-    tx.rows(Statement::change(count, values![queue])).await.map(drop)
+    Statement::change(count, values![queue])
 }

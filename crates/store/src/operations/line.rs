@@ -13,15 +13,12 @@ pub(super) struct Line {
     pub(super) tenant: String,
 }
 
+/// A queue that is not there has no lines.
 const JOIN: &str = "INSERT INTO lines (queue, priority, tenant, waiting, turn) \
-     VALUES (?1, ?2, ?3, ?4, (SELECT COALESCE(MAX(turn), 0) + 1 FROM lines WHERE queue = ?1 AND priority = ?2)) \
+     SELECT name, CAST(?2 AS BIGINT), CAST(?3 AS {bytes}), CAST(?4 AS BIGINT), (SELECT COALESCE(MAX(turn), 0) + 1 FROM lines WHERE queue = ?1 AND priority = ?2) FROM queues WHERE name = ?1 \
      ON CONFLICT (queue, priority, tenant) DO UPDATE SET waiting = lines.waiting + excluded.waiting";
 
 const VANISH: &str = "DELETE FROM lines WHERE queue = ?1 AND priority = ?2 AND tenant = ?3 AND waiting <= 1";
-
-const SERVED: &str = "UPDATE lines SET waiting = waiting - 1, \
-     turn = (SELECT MAX(turn) + 1 FROM lines WHERE queue = ?1 AND priority = ?2) \
-     WHERE queue = ?1 AND priority = ?2 AND tenant = ?3";
 
 const SHORTER: &str =
     "UPDATE lines SET waiting = waiting - 1 WHERE queue = ?1 AND priority = ?2 AND tenant = ?3";
@@ -32,11 +29,6 @@ impl Line {
         Statement::change(JOIN, values![queue, self.priority, self.tenant.clone().into_bytes(), jobs])
     }
 
-    /// It gave a job: it is the turn of all others first.
-    pub(super) fn served(&self, queue: &QueueName) -> [Statement; 2] {
-        [self.change(VANISH, queue), self.change(SERVED, queue)]
-    }
-
     /// One of its jobs waits no more, without having been given.
     pub(super) fn left(&self, queue: &QueueName) -> [Statement; 2] {
         [self.change(VANISH, queue), self.change(SHORTER, queue)]
@@ -45,4 +37,18 @@ impl Line {
     fn change(&self, sql: &'static str, queue: &QueueName) -> Statement {
         Statement::change(sql, values![queue, self.priority, self.tenant.clone().into_bytes()])
     }
+}
+
+/// The line of the job that the queue's row remembers.
+const GAVE: &str = "queue = ?1 AND (priority, tenant) = (SELECT priority, tenant FROM jobs WHERE queue = ?1 \
+     AND id = (SELECT given FROM queues WHERE name = ?1))";
+
+/// That job was given by its line: it is the turn of all others first.
+pub(super) fn given(queue: &QueueName) -> [Statement; 2] {
+    let vanish = format!("DELETE FROM lines WHERE {GAVE} AND waiting <= 1");
+    let served = format!(
+        "UPDATE lines SET waiting = waiting - 1, \
+         turn = (SELECT MAX(turn) + 1 FROM lines AS others WHERE others.queue = ?1 AND others.priority = lines.priority) WHERE {GAVE}"
+    );
+    [Statement::change(vanish, values![queue]), Statement::change(served, values![queue])]
 }

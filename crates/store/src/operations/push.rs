@@ -1,4 +1,4 @@
-//! Taking jobs in.
+//! Taking jobs in. A queue that is not there takes nothing and tells no number; that is how it is noticed.
 
 use std::collections::BTreeMap;
 
@@ -7,9 +7,9 @@ use jobwright_model::{JobRef, NewJob, QueueName, QueuedState};
 
 use super::check_name;
 use super::line::Line;
-use crate::database::{Operation, Statement, Touched, Transaction};
+use crate::database::{Operation, Statement, Then, Touched, Transaction, run_by_steps};
 use crate::error::{Error, Result};
-use crate::value::values;
+use crate::value::{Row, values};
 
 /// See [`QueueStore::push`](crate::QueueStore::push).
 pub(crate) struct Push {
@@ -32,23 +32,37 @@ impl Operation for Push {
         for job in &self.jobs {
             check_name("pushing a job", "tenant", &job.tenant)?;
         }
-        let mut next = self.take_numbers(tx).await?;
+        Ok(run_by_steps(self, self.statements(), tx).await?.unwrap_or_default())
+    }
+
+    fn first(&self) -> Option<Vec<Statement>> {
+        let is_fit = self.jobs.iter().all(|job| check_name("", "", &job.tenant).is_ok());
+        is_fit.then(|| self.statements())
+    }
+
+    fn then(&self, answers: Vec<Vec<Row>>) -> Result<Then<Vec<JobRef>>> {
+        let queues = self.jobs_of_queues();
+        let mut next = BTreeMap::new();
+        for ((queue, jobs), rows) in queues.into_iter().zip(answers) {
+            let mut row = rows.into_iter().next().ok_or_else(|| Error::NoQueue(queue.clone()))?;
+            next.insert(queue, row.integer()? - jobs + 1);
+        }
         let mut pushed = Vec::new();
         for job in &self.jobs {
             let Some(id) = next.get_mut(&job.queue) else { return Err(Error::NoQueue(job.queue.clone())) };
             pushed.push(JobRef::new(job.queue.clone(), *id));
             *id += 1;
         }
-        let insertions = self.jobs.iter().zip(&pushed).flat_map(|(job, name)| self.insertions(job, name.id));
-        let statements = insertions.chain(self.joins()).collect();
-        tx.all(statements).await?;
-        Ok(pushed)
+        Ok(Then::Done(pushed))
     }
 }
 
-const JOB: &str = "INSERT INTO jobs (queue, id, state, tenant, priority, queued_at, process_after, due_at, place, resets, failures, \
-     attempt, cancel) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0, 0, 0, 0)";
-const PAYLOAD: &str = "INSERT INTO payloads (queue, id, payload) VALUES (?1, ?2, ?3)";
+const NUMBERS: &str = "UPDATE queues SET last_id = last_id + ?2 WHERE name = ?1 RETURNING last_id";
+/// Its number is so many before the queue's last.
+const JOB: &str = "INSERT INTO jobs (queue, id, state, tenant, priority, queued_at, process_after, due_at, place, resets, failures, attempt, cancel) \
+     SELECT name, last_id - ?2, CAST(?3 AS TEXT), CAST(?4 AS {bytes}), CAST(?5 AS BIGINT), CAST(?6 AS BIGINT), CAST(?7 AS BIGINT), \
+     CAST(?8 AS BIGINT), CASE WHEN CAST(?8 AS BIGINT) <= CAST(?6 AS BIGINT) THEN last_id - ?2 END, 0, 0, 0, 0 FROM queues WHERE name = ?1";
+const PAYLOAD: &str = "INSERT INTO payloads (queue, id, payload) SELECT name, last_id - ?2, CAST(?3 AS TEXT) FROM queues WHERE name = ?1";
 
 impl Push {
     fn jobs_of_queues(&self) -> BTreeMap<&QueueName, i64> {
@@ -59,39 +73,36 @@ impl Push {
         jobs
     }
 
-    /// The first number of each queue's new jobs.
-    async fn take_numbers<T: Transaction>(&self, tx: &mut T) -> Result<BTreeMap<QueueName, i64>> {
-        let queues = self.jobs_of_queues();
-        let take = "UPDATE queues SET last_id = last_id + ?2 WHERE name = ?1 RETURNING last_id";
-        let takes = queues.iter().map(|(queue, jobs)| Statement::change(take, values![*queue, *jobs]));
-        let taken = tx.all(takes.collect()).await?;
-        let mut first = BTreeMap::new();
-        for ((queue, jobs), rows) in queues.into_iter().zip(taken) {
-            let mut row = rows.into_iter().next().ok_or_else(|| Error::NoQueue(queue.clone()))?;
-            first.insert(queue.clone(), row.integer()? - jobs + 1);
+    /// First the numbers of all queues, by name.
+    fn statements(&self) -> Vec<Statement> {
+        let mut left = self.jobs_of_queues();
+        let numbers = left.iter().map(|(queue, jobs)| Statement::change(NUMBERS, values![*queue, *jobs]));
+        let mut statements: Vec<_> = numbers.collect();
+        for job in &self.jobs {
+            let before_last = left.entry(&job.queue).or_default();
+            *before_last -= 1;
+            statements.extend(self.insertions(job, *before_last));
         }
-        Ok(first)
+        statements.extend(self.joins());
+        statements
     }
 
-    fn is_due(&self, job: &NewJob) -> bool {
-        job.process_after.is_none_or(|time| time <= self.now)
+    fn due_at(&self, job: &NewJob) -> Timestamp {
+        job.process_after.map_or(self.now, |time| time.max(self.now))
     }
 
-    fn insertions(&self, job: &NewJob, id: i64) -> [Statement; 2] {
-        let place = self.is_due(job).then_some(id);
-        let due_at = job.process_after.map_or(self.now, |time| time.max(self.now));
+    fn insertions(&self, job: &NewJob, before_last: i64) -> [Statement; 2] {
         let columns = values![
             &job.queue,
-            id,
+            before_last,
             QueuedState::Queued.as_str(),
             job.tenant.clone().into_bytes(),
             job.priority,
             self.now,
             job.process_after,
-            due_at,
-            place,
+            self.due_at(job),
         ];
-        let payload = values![&job.queue, id, job.payload.to_string()];
+        let payload = values![&job.queue, before_last, job.payload.to_string()];
         [Statement::change(JOB, columns), Statement::change(PAYLOAD, payload)]
     }
 
@@ -99,7 +110,7 @@ impl Push {
     fn joins(&self) -> Vec<Statement> {
         let mut lines: Vec<(&QueueName, Line, i64)> = Vec::new();
         let mut places = BTreeMap::new();
-        for job in self.jobs.iter().filter(|job| self.is_due(job)) {
+        for job in self.jobs.iter().filter(|job| self.due_at(job) <= self.now) {
             let line = Line { priority: job.priority.into(), tenant: job.tenant.clone() };
             let place = *places.entry((&job.queue, line.clone())).or_insert(lines.len());
             match lines.get_mut(place) {

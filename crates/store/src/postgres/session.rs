@@ -108,7 +108,9 @@ impl Session {
         all.extend(statements);
         let mut prepared = Vec::new();
         for statement in &all {
-            prepared.push(self.prepare(statement).await?);
+            // What was to be said ahead is not said then, so nobody knows what is open.
+            let outcome = self.prepare(statement).await.inspect_err(|_| self.is_broken = true);
+            prepared.push(outcome?);
         }
         let answers = self.send(&all, &prepared).await?;
         let changes = all.iter().zip(&answers).any(|(asked, answer)| !asked.is_look && answer.changed > 0);

@@ -3,7 +3,7 @@
 //! Several servers may write into one database. A queue's row is its lock: a transaction takes those of all queues that it writes of before anything
 //! else, in the order of their names, so that no two wait for each other, and numbers, turns and counters need no other care.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::mem;
 
 use tokio::sync::{mpsc, watch};
@@ -13,7 +13,7 @@ use tokio_postgres::Config;
 use super::listener::CHANNEL;
 use super::session::Session;
 use crate::batch::{Gathering, Waiting, pending};
-use crate::database::{Operation, Statement, Touched};
+use crate::database::{Operation, Statement, Touched, Transaction};
 use crate::error::{Error, Result};
 use crate::queue::Change;
 use crate::value::values;
@@ -114,10 +114,21 @@ async fn share(session: &mut Session, tasks: &mut [Task], name: &str) -> Result<
     locks(touched).into_iter().for_each(|lock| session.say_ahead(lock));
     let (mut has_changed, mut is_told) = (false, false);
     let is_alone = tasks.len() == 1;
-    for task in tasks {
-        let changed = run_one(session, task, is_alone).await?;
-        has_changed |= changed;
-        is_told |= changed && task.is_told();
+    let mut rest = tasks;
+    while !rest.is_empty() {
+        let first = first_of_group(rest);
+        let (group, after) = rest.split_at_mut(first.len().max(1));
+        rest = after;
+        if let Some(changed) = ask_together(session, group, first).await? {
+            has_changed |= changed;
+            is_told |= changed && group.iter().any(|task| task.is_told());
+            continue;
+        }
+        for task in group {
+            let changed = run_one(session, task, is_alone).await?;
+            has_changed |= changed;
+            is_told |= changed && task.is_told();
+        }
     }
     if !has_changed {
         // Locks alone are not worth a sync.
@@ -130,6 +141,54 @@ async fn share(session: &mut Session, tasks: &mut [Task], name: &str) -> Result<
     }
     session.execute("COMMIT").await?;
     Ok(is_told)
+}
+
+/// The first statements of as many of these, from the first one on, as can ask together.
+fn first_of_group(tasks: &[Task]) -> Vec<Vec<Statement>> {
+    let (mut alone_on, mut first) = (HashSet::new(), Vec::new());
+    for task in tasks {
+        if task.alone_on().is_some_and(|job| !alone_on.insert(job)) {
+            break;
+        }
+        let Some(statements) = task.first() else { break };
+        first.push(statements);
+    }
+    first
+}
+
+/// Asks for all of these at once. Whether that changed something; none when nothing is done, and each must be run by itself.
+async fn ask_together(
+    session: &mut Session,
+    tasks: &mut [Task],
+    first: Vec<Vec<Statement>>,
+) -> Result<Option<bool>> {
+    if first.is_empty() {
+        return Ok(None);
+    }
+    session.say_ahead(Statement::look("SAVEPOINT several", values![]));
+    session.take_change();
+    let lengths: Vec<_> = first.iter().map(Vec::len).collect();
+    let answers = session.all(first.concat()).await;
+    if session.is_broken() {
+        return Err(answers.err().unwrap_or_else(|| Error::Gone("the connection broke".to_owned())));
+    }
+    let mut last = Vec::new();
+    let mut is_done = answers.is_ok();
+    let mut answers = answers.unwrap_or_default().into_iter();
+    for (task, length) in tasks.iter_mut().zip(lengths) {
+        match task.take(answers.by_ref().take(length).collect()) {
+            Some(statements) if is_done => last.extend(statements),
+            _ => is_done = false,
+        }
+    }
+    if !is_done {
+        session.execute("ROLLBACK TO several").await?;
+        return Ok(None);
+    }
+    let changed = session.take_change() || !last.is_empty();
+    last.into_iter().for_each(|statement| session.say_ahead(statement));
+    session.say_ahead(Statement::look("RELEASE several", values![]));
+    Ok(Some(changed))
 }
 
 /// Whether it changed something. In a savepoint of its own, unless there is nobody else whose work could be lost.

@@ -1,10 +1,12 @@
 -- Queues, their jobs, and the attempts at them. Times are microseconds since 1970.
 
+-- given: the job that is being given out, for the statements of that; none between them.
 CREATE TABLE queues (
     name {name} PRIMARY KEY,
     rules TEXT NOT NULL,
     paused BIGINT NOT NULL,
     last_id BIGINT NOT NULL,
+    given BIGINT,
     stale_writes BIGINT NOT NULL
 ) {busy};
 
