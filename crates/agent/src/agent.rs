@@ -20,6 +20,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use crate::error::{Error, Result};
 use crate::job::{Ground, JobCourse};
 use crate::leftovers;
+use crate::metrics::{Measured, Metrics};
 use crate::pace::{Pace, jittered};
 use crate::running::{Ended, Running};
 use crate::settings::{AgentSettings, Identity};
@@ -44,6 +45,7 @@ pub enum Outcome {
 /// An agent. There is one for a state directory at a time.
 pub struct Agent {
     ground: Arc<Ground>,
+    metrics: Metrics,
     /// Held for as long as the agent lives.
     _lock: File,
 }
@@ -73,8 +75,10 @@ impl Agent {
             return Err(Error::InUse(state.path().display().to_string()));
         }
         let backends = backends.into_iter().map(|backend| (backend.name().to_owned(), backend)).collect();
+        let metrics = Metrics::new();
+        let source = Arc::new(Measured::new(source, metrics.clone()));
         let ground = Ground { source, settings, identity, backends, state, running: Running::default() };
-        Ok(Self { ground: Arc::new(ground), _lock: lock })
+        Ok(Self { ground: Arc::new(ground), metrics, _lock: lock })
     }
 
     /// Works until `asked` resolves, or as long as it is to, and then until all its jobs have ended, or for as long as a drain may take.
@@ -88,15 +92,16 @@ impl Agent {
             alive = self.say_hello() => alive?,
             () = &mut asked => return Ok(Outcome::Drained),
         }
-        let leftovers = leftovers::take_over(&self.ground);
-        let beating = AbortOnDropHandle::new(tokio::spawn(beat(Arc::clone(&self.ground))));
+        let beating =
+            AbortOnDropHandle::new(tokio::spawn(beat(Arc::clone(&self.ground), self.metrics.clone())));
         let jobs = TaskTracker::new();
-        leftovers.into_iter().for_each(|one| drop(jobs.spawn(one)));
+        let tidying = AbortOnDropHandle::new(tokio::spawn(tidy(Arc::clone(&self.ground), jobs.clone())));
         let was_asked = tokio::select! {
             () = self.poll(&jobs, &stop) => false,
             () = &mut asked => true,
         };
         stop.cancel();
+        drop(tidying);
         jobs.close();
         let outcome = self.drain(&jobs, was_asked).await;
         drop(beating);
@@ -162,8 +167,9 @@ impl Agent {
         tracing::info!(job = %place, "took a job");
         let held = Held { job: place, token: job.token };
         let course = JobCourse { ground: Arc::clone(&self.ground), held, payload: job.payload, scope };
+        let ends = self.metrics.begin(&course.held.job);
         jobs.spawn(async move {
-            course.run().await;
+            ends(course.run().await);
             drop(slot);
         });
     }
@@ -186,12 +192,20 @@ impl Agent {
     }
 }
 
+/// Takes over what agents that died left, at once and then now and again: also jobs whose end nobody heard of when it was told.
+async fn tidy(ground: Arc<Ground>, jobs: TaskTracker) {
+    loop {
+        leftovers::take_over(&ground).into_iter().for_each(|one| drop(jobs.spawn(one)));
+        sleep(ground.settings.tidy_interval).await;
+    }
+}
+
 /// Gives signs of life for as long as the agent lives; one that fails kills nothing.
-async fn beat(ground: Arc<Ground>) {
+async fn beat(ground: Arc<Ground>, metrics: Metrics) {
     loop {
         sleep(ground.settings.heartbeat_interval).await;
         let held = ground.running.held();
-        match ground.source.heartbeat(&held, String::new()).await {
+        match ground.source.heartbeat(&held, metrics.text()).await {
             Ok(beat) => ground.running.heard(&held, &beat),
             Err(error) => tracing::warn!(%error, "a sign of life was not answered; what runs goes on"),
         }

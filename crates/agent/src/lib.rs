@@ -11,6 +11,7 @@ mod agent;
 mod error;
 mod job;
 mod leftovers;
+mod metrics;
 mod name;
 mod pace;
 mod remote;

@@ -31,6 +31,8 @@ pub struct AgentSettings {
     pub workspaces: PathBuf,
     /// Workspaces stay, for somebody to look at.
     pub keep_workspaces: bool,
+    /// How often is looked for what agents that died left, and for ends that nobody heard of.
+    pub tidy_interval: Duration,
     /// How long reports are tried to be delivered when nobody takes them.
     pub report_within: Duration,
     /// How steps are run.
@@ -86,6 +88,7 @@ impl AgentSettings {
             drain_within: None,
             workspaces,
             keep_workspaces: false,
+            tidy_interval: Duration::from_secs(60),
             report_within: Duration::from_secs(600),
             host: HostRules::default(),
         }

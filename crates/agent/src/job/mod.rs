@@ -77,20 +77,23 @@ impl From<FilesError> for Failure {
 }
 
 impl JobCourse {
-    /// Sees the job through.
-    pub(crate) async fn run(self) {
+    /// Sees the job through; whether it completed.
+    pub(crate) async fn run(self) -> bool {
         let job = self.held.job.clone();
-        match JobFolder::begin(&self.ground.state, &self.held, &self.ground.settings.workspaces) {
-            Ok(folder) => self.run_in(folder).await,
-            Err(error) => {
-                let end = AttemptEnd::Errored(format!("the agent cannot keep the job: {error}"));
-                report(&self.ground, &self.held, &end).await;
-            }
-        }
+        let completed =
+            match JobFolder::begin(&self.ground.state, &self.held, &self.ground.settings.workspaces) {
+                Ok(folder) => self.run_in(folder).await,
+                Err(error) => {
+                    let end = AttemptEnd::Errored(format!("the agent cannot keep the job: {error}"));
+                    report(&self.ground, &self.held, &end).await;
+                    false
+                }
+            };
         self.ground.running.remove(&job);
+        completed
     }
 
-    async fn run_in(&self, folder: JobFolder) {
+    async fn run_in(&self, folder: JobFolder) -> bool {
         let log = match JobLog::open(folder.path()) {
             Ok(log) => log,
             Err(error) => {
@@ -120,7 +123,7 @@ impl JobCourse {
             Err(failure) => self.judge(Failure { text: mask(failure.text), ..failure }),
         };
         telling.end().await;
-        conclude(&self.ground, folder, Some(&log), end).await;
+        conclude(&self.ground, folder, Some(&log), end).await
     }
 
     /// What an end that is no success is for the queue (sourcegraph.md 1.6).
@@ -287,8 +290,14 @@ impl Telling {
     }
 }
 
-/// Reports the end of a job whose log is told first; what the job took here is gone by then. Its folder goes when the queue has heard of it.
-pub(crate) async fn conclude(ground: &Ground, folder: JobFolder, log: Option<&JobLog>, mut end: AttemptEnd) {
+/// Reports the end of a job whose log is told first; what the job took here is gone by then. Its folder goes when the queue has heard of it. Whether it
+/// completed.
+pub(crate) async fn conclude(
+    ground: &Ground,
+    folder: JobFolder,
+    log: Option<&JobLog>,
+    mut end: AttemptEnd,
+) -> bool {
     let held = folder.held().clone();
     folder.keep_end(&end);
     if let Some(log) = log {
@@ -307,6 +316,7 @@ pub(crate) async fn conclude(ground: &Ground, folder: JobFolder, log: Option<&Jo
     if report(ground, &held, &end).await {
         folder.forget();
     }
+    end == AttemptEnd::Completed
 }
 
 /// Tells the queue how an attempt ended, again and again. False when nobody heard of it.
@@ -325,7 +335,7 @@ async fn report(ground: &Ground, held: &Held, end: &AttemptEnd) -> bool {
                 return true;
             }
             Err(SourceError::Unreachable(why)) if tokio::time::Instant::now() >= until => {
-                tracing::error!(job = %held.job, "nobody hears how the job ended; it is told when the agent begins again: {why}");
+                tracing::error!(job = %held.job, "nobody hears how the job ended; it is told again later: {why}");
                 return false;
             }
             Err(SourceError::Unreachable(why)) => {

@@ -26,7 +26,7 @@ pub(crate) enum AgentCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct AgentRunArgs {
-    /// The server of the queues, such as https://ci.example. Else `EXECUTOR_FRONTEND_URL`.
+    /// The server of the queues, such as `https://ci.example`. Else `EXECUTOR_FRONTEND_URL`.
     #[arg(long, value_name = "URL")]
     pub(crate) url: Option<String>,
     /// Read the executor token from this file. Else it is `JOBWRIGHT_EXECUTOR_TOKEN` or `EXECUTOR_FRONTEND_PASSWORD`.
