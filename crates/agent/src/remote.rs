@@ -87,11 +87,13 @@ fn of_asking(error: ClientError) -> SourceError {
     }
 }
 
-/// What it means for what is said of a job. A server in trouble says 500, and so does one that does not know the job as ours; only the second is
-/// certain after a sign of life, so it is tried again until then.
-fn of_telling(error: ClientError) -> SourceError {
+/// What it means for what is said of a job. A server in trouble says 500, and so does one that does not know the job as ours; only a sign of life tells
+/// which, so it is tried again until then. A token that opens nothing is that of an attempt that is over; the secret of all agents may come right again.
+fn of_telling(held: &Held, error: ClientError) -> SourceError {
     match error {
-        ClientError::Status { status: 404 | 401, .. } => SourceError::Stale,
+        ClientError::Status { status: 404, .. } => SourceError::Stale,
+        ClientError::Status { status: 401, .. } if !held.token.is_empty() => SourceError::Stale,
+        ClientError::Status { status: 401, .. } => SourceError::Unreachable(error.to_string()),
         ClientError::Status { status: 400..=499, .. } => SourceError::Refused(error.to_string()),
         error => SourceError::Unreachable(error.to_string()),
     }
@@ -149,7 +151,7 @@ impl JobSource for Remote {
             job_id: held.job.id,
             entry: entry.clone().into(),
         };
-        self.client.add_log(Self::of(held), &request).await.map_err(of_telling)
+        self.client.add_log(Self::of(held), &request).await.map_err(|error| of_telling(held, error))
     }
 
     async fn update_log(&self, held: &Held, number: i64, entry: &LogEntry) -> Result<(), SourceError> {
@@ -159,7 +161,7 @@ impl JobSource for Remote {
             entry_id: number,
             entry: entry.clone().into(),
         };
-        self.client.update_log(Self::of(held), &request).await.map_err(of_telling)
+        self.client.update_log(Self::of(held), &request).await.map_err(|error| of_telling(held, error))
     }
 
     async fn finish(&self, held: &Held, end: &AttemptEnd) -> Result<(), SourceError> {
@@ -168,7 +170,7 @@ impl JobSource for Remote {
             AttemptEnd::Errored(why) => Mark::Errored(why),
             AttemptEnd::Failed(why) => Mark::Failed(why),
         };
-        self.client.mark(Self::of(held), mark).await.map_err(of_telling)
+        self.client.mark(Self::of(held), mark).await.map_err(|error| of_telling(held, error))
     }
 
     async fn file(&self, held: &Held, bucket: &str, key: &str) -> Result<Vec<u8>, SourceError> {

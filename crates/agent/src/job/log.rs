@@ -259,12 +259,13 @@ impl JobLog {
         EVERY + Duration::from_secs(open.unwrap_or_default() / PER_SECOND)
     }
 
-    /// Tells the rest, to the end, for at most `within`.
+    /// Tells the rest, to the end, for at most `within`, unless the job `is_lost` meanwhile.
     pub(crate) async fn flush(
         &self,
         source: &dyn JobSource,
         held: &Held,
         within: Duration,
+        is_lost: impl Fn() -> bool,
     ) -> Result<(), Untold> {
         let until = Instant::now() + within;
         let mut pace = Pace::new(EVERY, EVERY * 30);
@@ -272,6 +273,7 @@ impl JobLog {
             match self.tell(source, held, true).await {
                 Ok(()) => return Ok(()),
                 Err(SourceError::Stale) => return Err(Untold::Stale),
+                Err(_) if is_lost() => return Err(Untold::Stale),
                 Err(SourceError::Refused(why)) => return Err(Untold::Refused(why)),
                 Err(SourceError::Unreachable(why)) if Instant::now() >= until => {
                     return Err(Untold::Refused(why));

@@ -301,7 +301,8 @@ pub(crate) async fn conclude(
     let held = folder.held().clone();
     folder.keep_end(&end);
     if let Some(log) = log {
-        match log.flush(&*ground.source, &held, ground.settings.report_within).await {
+        let is_lost = || ground.running.ended(&held.job) == Some(Ended::Lost);
+        match log.flush(&*ground.source, &held, ground.settings.report_within, is_lost).await {
             Ok(()) => {}
             Err(Untold::Stale) => {
                 tracing::info!(job = %held.job, "the queue does not want this job's log any more");

@@ -23,6 +23,8 @@ pub(crate) struct Site {
     pub(crate) folder: TempDir,
     pub(crate) original: Original,
     pub(crate) settings: AgentSettings,
+    /// An engine for docker steps.
+    pub(crate) docker: Option<Arc<dyn Backend>>,
 }
 
 /// An agent that works.
@@ -45,7 +47,7 @@ impl Site {
         settings.poll_interval = Duration::from_millis(50);
         settings.heartbeat_interval = Duration::from_millis(100);
         settings.host.src = Self::program(folder.path());
-        Self { folder, original, settings }
+        Self { folder, original, settings, docker: None }
     }
 
     /// What stands for `src`: a shell that runs its first argument.
@@ -75,7 +77,7 @@ impl Site {
         };
         let process: Arc<dyn Backend> = Arc::new(ProcessBackend::new(&self.state(), settings));
         process.load().await.unwrap();
-        Agent::new(Arc::new(source), self.settings.clone(), identity, [process], self.state()).unwrap()
+        Agent::new(Arc::new(source), self.settings.clone(), identity, [process].into_iter().chain(self.docker.clone()), self.state()).unwrap()
     }
 
     pub(crate) async fn start(&self) -> Working {

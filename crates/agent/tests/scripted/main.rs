@@ -4,8 +4,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod agents;
+mod containers;
 mod jobs;
 mod original;
 
+#[path = "../../../backends/docker/tests/support/mod.rs"]
+mod engines;
 #[path = "../../../backends/process/tests/support/mod.rs"]
 mod host;

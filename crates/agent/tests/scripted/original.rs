@@ -202,6 +202,11 @@ fn answer(inner: &mut Inner, path: &str, said: &Value) -> Response {
             let named = ids.map(|id| format!("{id}-{queue}")).collect();
             beat(inner, named, |job| job.split('-').next().unwrap().to_owned())
         }
+        ["queue", queue, "addExecutionLogEntry" | "updateExecutionLogEntry"]
+            if inner.forgotten.contains(&format!("{}-{queue}", said["jobId"])) =>
+        {
+            (StatusCode::INTERNAL_SERVER_ERROR, r#"{"error":"unknown job"}"#).into_response()
+        }
         ["queue", queue, "addExecutionLogEntry"] => {
             let entries = inner.entries.entry(format!("{}-{queue}", said["jobId"])).or_default();
             entries.push(said.clone());
