@@ -142,14 +142,18 @@ async fn steps(store: Store, step: usize, times: usize, held: Vec<Speaker>) -> O
     let queue = QueueName::new("ours")?;
     let ask = Ask { queues: vec![queue.clone()], holder: "agent".to_owned(), token: None };
     let mut holds = Vec::new();
-    for number in 0..times {
+    let mut held = held.into_iter();
+    for _ in 0..times {
         match step {
             0 => drop(store.push(vec![NewJob::new(queue.clone(), json!({"n": 1}))], Timestamp::now()).await?),
             1 => {
                 let lease = store.dequeue(&ask, Timestamp::now()).await?.ok_or("there is a job for each")?;
                 holds.push(Speaker::Attempt(lease.token));
             }
-            _ => drop(store.finish(&held[number], &AttemptEnd::Completed, Timestamp::now()).await?),
+            _ => {
+                let speaker = held.next().ok_or("each holds as many as it ends")?;
+                store.finish(&speaker, &AttemptEnd::Completed, Timestamp::now()).await?;
+            }
         }
     }
     Ok(holds)
@@ -162,7 +166,7 @@ async fn waits(name: &str, store: &Store) -> Outcome<()> {
     for part in 0..QUEUED / 1000 {
         let job = |number| NewJob {
             tenant: format!("tenant {}", number % 50),
-            priority: i32::try_from(number % 3).unwrap_or_default(),
+            priority: number % 3,
             ..NewJob::new(queue.clone(), json!({"part": part, "number": number}))
         };
         store.push((0..1000).map(job).collect(), Timestamp::now()).await?;
