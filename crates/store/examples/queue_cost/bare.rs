@@ -33,7 +33,7 @@ const PUSH: [&str; 4] = [
      VALUES (?1, ?2, 'queued', ?3, 0, ?4, ?4, ?2, 0, 0, 0, 0)",
     "INSERT INTO payloads (queue, id, payload) VALUES (?1, ?2, ?3)",
     "INSERT INTO lines (queue, priority, tenant, waiting, turn) \
-     VALUES (?1, 0, ?2, 1, (SELECT COALESCE(MAX(turn), 0) + 1 FROM lines WHERE queue = ?1 AND priority = 0)) \
+     VALUES (?1, 0, ?2, 1, (SELECT COALESCE(MAX(turn), 0) + 1 FROM lines WHERE queue = ?1 AND priority = 0 AND turn > 0)) \
      ON CONFLICT (queue, priority, tenant) DO UPDATE SET waiting = lines.waiting + 1",
 ];
 
@@ -41,10 +41,10 @@ const DEQUEUE: [&str; 5] = [
     "UPDATE jobs SET state = 'processing', due_at = NULL, place = NULL, started_at = ?2, heartbeat_at = ?2, attempt = attempt + 1, holder = ?3 \
      WHERE queue = ?1 AND id = (SELECT (SELECT place FROM jobs WHERE jobs.queue = lines.queue AND jobs.priority = lines.priority \
      AND jobs.tenant = lines.tenant AND place IS NOT NULL ORDER BY place LIMIT 1) \
-     FROM lines WHERE lines.queue = ?1 ORDER BY lines.priority DESC, lines.turn LIMIT 1) RETURNING id, attempt",
+     FROM lines WHERE lines.queue = ?1 AND lines.turn > 0 ORDER BY lines.priority DESC, lines.turn LIMIT 1) RETURNING id, attempt",
     "INSERT INTO attempts (queue, id, attempt, holder, started_at, state) VALUES (?1, ?2, ?3, ?4, ?5, 'processing')",
     "DELETE FROM lines WHERE queue = ?1 AND priority = 0 AND tenant = ?2 AND waiting <= 1",
-    "UPDATE lines SET waiting = waiting - 1, turn = (SELECT MAX(turn) + 1 FROM lines WHERE queue = ?1 AND priority = 0) \
+    "UPDATE lines SET waiting = waiting - 1, turn = (SELECT MAX(turn) + 1 FROM lines WHERE queue = ?1 AND priority = 0 AND turn > 0) \
      WHERE queue = ?1 AND priority = 0 AND tenant = ?2",
     "SELECT payload FROM payloads WHERE queue = ?1 AND id = ?2",
 ];

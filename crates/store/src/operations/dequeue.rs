@@ -61,8 +61,8 @@ const COME: &str = "SELECT id FROM jobs WHERE queue = ?1 AND place IS NULL AND d
 /// One look into one index for whose turn it is, one into another for that line's first job. None while somebody's time has come who is in no line.
 const CHOOSE: &str = "UPDATE queues SET given = (SELECT (SELECT place FROM jobs WHERE jobs.queue = lines.queue AND jobs.priority = lines.priority \
      AND jobs.tenant = lines.tenant AND place IS NOT NULL ORDER BY place LIMIT 1 {free}) \
-     FROM lines WHERE lines.queue = ?1 ORDER BY lines.priority DESC, lines.turn LIMIT 1) WHERE name = ?1 AND paused = 0 \
-     AND EXISTS (SELECT 1 FROM lines WHERE queue = ?1) \
+     FROM lines WHERE lines.queue = ?1 AND lines.turn > 0 ORDER BY lines.priority DESC, lines.turn LIMIT 1) WHERE name = ?1 AND paused = 0 \
+     AND EXISTS (SELECT 1 FROM lines WHERE queue = ?1 AND turn > 0) \
      AND NOT EXISTS (SELECT 1 FROM jobs WHERE queue = ?1 AND place IS NULL AND due_at <= ?2)";
 
 const ATTEMPT: &str = "INSERT INTO attempts (queue, id, attempt, holder, started_at, state) \

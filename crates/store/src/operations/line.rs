@@ -15,7 +15,7 @@ pub(super) struct Line {
 
 /// A queue that is not there has no lines.
 const JOIN: &str = "INSERT INTO lines (queue, priority, tenant, waiting, turn) \
-     SELECT name, CAST(?2 AS BIGINT), CAST(?3 AS {bytes}), CAST(?4 AS BIGINT), (SELECT COALESCE(MAX(turn), 0) + 1 FROM lines WHERE queue = ?1 AND priority = ?2) FROM queues WHERE name = ?1 \
+     SELECT name, CAST(?2 AS BIGINT), CAST(?3 AS {bytes}), CAST(?4 AS BIGINT), (SELECT COALESCE(MAX(turn), 0) + 1 FROM lines WHERE queue = ?1 AND priority = ?2 AND turn > 0) FROM queues WHERE name = ?1 \
      ON CONFLICT (queue, priority, tenant) DO UPDATE SET waiting = lines.waiting + excluded.waiting";
 
 const VANISH: &str = "DELETE FROM lines WHERE queue = ?1 AND priority = ?2 AND tenant = ?3 AND waiting <= 1";
@@ -48,7 +48,7 @@ pub(super) fn given(queue: &QueueName) -> [Statement; 2] {
     let vanish = format!("DELETE FROM lines WHERE {GAVE} AND waiting <= 1");
     let served = format!(
         "UPDATE lines SET waiting = waiting - 1, \
-         turn = (SELECT MAX(turn) + 1 FROM lines AS others WHERE others.queue = ?1 AND others.priority = lines.priority) WHERE {GAVE}"
+         turn = (SELECT MAX(turn) + 1 FROM lines AS others WHERE others.queue = ?1 AND others.priority = lines.priority AND others.turn > 0) WHERE {GAVE}"
     );
     [Statement::change(vanish, values![queue]), Statement::change(served, values![queue])]
 }

@@ -79,7 +79,7 @@ impl ResetStalled {
         let silent = self.now.saturating_sub(rules.stalled_after).unwrap_or(Timestamp::MIN);
         // Through the index of states: few of a queue's jobs run.
         let stalled = "SELECT id, attempt, cancel, resets FROM jobs \
-             WHERE queue = ?1 AND id IN (SELECT id FROM jobs WHERE queue = ?1 AND state = 'processing') \
+             WHERE queue = ?1 AND id IN (SELECT id FROM jobs WHERE queue = ?1 AND state = 'processing' AND id > 0) \
              AND state = 'processing' AND heartbeat_at <= ?2 ORDER BY id {free}";
         let mut resets = Vec::new();
         let mut changes = Vec::new();

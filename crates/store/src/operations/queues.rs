@@ -86,7 +86,7 @@ type Content = (Vec<(QueuedState, u64)>, Option<Timestamp>);
 
 impl Summaries {
     async fn content<T: Transaction>(&self, tx: &mut T, queue: &QueueName) -> Result<Content> {
-        let counts = "SELECT state, COUNT(*) FROM jobs WHERE queue = ?1 GROUP BY state";
+        let counts = "SELECT state, COUNT(*) FROM jobs WHERE queue = ?1 AND id > 0 GROUP BY state";
         let in_line = "SELECT MIN(due_at) FROM jobs WHERE queue = ?1 AND place IS NOT NULL";
         let waiting = "SELECT MIN(due_at) FROM jobs WHERE queue = ?1 AND place IS NULL AND due_at <= ?2";
         let looks = vec![

@@ -93,7 +93,7 @@ impl Jobs {
     /// One queue after the other, so that each page is the beginning of an index, read backwards.
     fn of_queue(&self, queue: &QueueName, limit: usize) -> Statement {
         let mut look = format!(
-            "SELECT {}, payload FROM jobs JOIN payloads USING (queue, id) WHERE queue = ?1 AND id < ?2",
+            "SELECT {}, payload FROM jobs JOIN payloads USING (queue, id) WHERE queue = ?1 AND id > 0 AND id < ?2",
             rows::JOB
         );
         let before =

@@ -18,9 +18,10 @@ use crate::value::{Row, Value};
 pub(super) const SCHEMA: &str = "jobwright";
 
 /// How each connection is set, whatever the server's settings are. Nobody waits for a server that stands still in the middle of a transaction, or
-/// for somebody's lock, longer than this; and as each statement has its index, no plan made while a table was small reads it whole when it is large.
+/// for somebody's lock, longer than this. Each statement has its index: it is planned once, and not so that it reads a table whole that was small then.
 const SETTINGS: &str = "SET search_path TO jobwright; SET synchronous_commit TO on; SET idle_in_transaction_session_timeout TO '10s'; \
-     SET lock_timeout TO '20s'; SET statement_timeout TO '60s'; SET enable_seqscan TO off; SET client_min_messages TO warning";
+     SET lock_timeout TO '20s'; SET statement_timeout TO '60s'; SET enable_seqscan TO off; SET jit TO off; \
+     SET plan_cache_mode TO force_generic_plan; SET client_min_messages TO warning";
 
 /// A connection.
 pub(super) struct Session {

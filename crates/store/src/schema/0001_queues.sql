@@ -38,7 +38,8 @@ CREATE TABLE jobs (
 CREATE INDEX jobs_in_line ON jobs (queue, priority, tenant, place, due_at) WHERE place IS NOT NULL;
 CREATE INDEX jobs_waiting ON jobs (queue, due_at) WHERE place IS NULL AND due_at IS NOT NULL;
 CREATE INDEX jobs_ended ON jobs (queue, finished_at) WHERE due_at IS NULL AND finished_at IS NOT NULL;
-CREATE INDEX jobs_by_state ON jobs (queue, state, id);
+-- Always so, but only a statement that says it may use this index: a plan that was made while the table was empty took it for the primary key.
+CREATE INDEX jobs_by_state ON jobs (queue, state, id) WHERE id > 0;
 CREATE UNIQUE INDEX jobs_by_token ON jobs (token) WHERE token IS NOT NULL;
 
 -- Beside the job, because a job's row changes often and what is to be run may be large.
@@ -60,7 +61,8 @@ CREATE TABLE lines (
     PRIMARY KEY (queue, priority, tenant)
 ) {busy};
 
-CREATE INDEX lines_by_turn ON lines (queue, priority DESC, turn);
+-- As with jobs_by_state.
+CREATE INDEX lines_by_turn ON lines (queue, priority DESC, turn) WHERE turn > 0;
 
 CREATE TABLE attempts (
     queue {name} NOT NULL,

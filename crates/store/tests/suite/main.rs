@@ -105,6 +105,8 @@ on_each_database! {
         two_instances_never_give_one_job_twice
         many_at_once_each_get_their_own_answer
         what_was_said_is_there_after_reopening
+        of_many_who_end_one_attempt_one_does
+        jobs_whose_time_has_come_are_given_to_many_at_once
         one_that_fails_takes_nothing_of_the_others_with_it
         instances_that_cross_each_other_do_not_wait_forever
         changes_of_another_instance_are_told;

@@ -62,6 +62,37 @@ pub(crate) async fn what_was_said_is_there_after_reopening(database: &Database) 
     assert_eq!(order(&store, at(1)).await, "b");
 }
 
+pub(crate) async fn of_many_who_end_one_attempt_one_does(database: &Database) {
+    let store = database.with_queue().await;
+    for _ in 0..5 {
+        push_one(&store, "a").await;
+        let lease = take(&store).await;
+        let mut enders = JoinSet::new();
+        for _ in 0..12 {
+            let (store, lease) = (store.clone(), lease.clone());
+            enders.spawn(async move { end(&store, &lease, AttemptEnd::Completed, at(1)).await });
+        }
+        let finished = enders.join_all().await;
+        let did = finished.iter().filter(|finished| **finished != Finished::Stale).count();
+        assert_eq!(did, 1, "{finished:?}");
+    }
+    assert_eq!(stale_writes(&store).await, 55);
+}
+
+pub(crate) async fn jobs_whose_time_has_come_are_given_to_many_at_once(database: &Database) {
+    let store = database.with_queue().await;
+    for tenant in ["a", "b", "a", "c"] {
+        push(&store, NewJob { process_after: Some(at(5)), ..new_job(tenant, "x") }).await;
+    }
+    let mut takers = JoinSet::new();
+    for _ in 0..8 {
+        let store = store.clone();
+        takers.spawn(async move { take_at(&store, at(5)).await.map(|lease| lease.job.job.id) });
+    }
+    let given: BTreeSet<_> = takers.join_all().await.into_iter().flatten().collect();
+    assert_eq!(given, (1..=4).collect());
+}
+
 pub(crate) async fn one_that_fails_takes_nothing_of_the_others_with_it(database: &Database) {
     let store = database.with_queue().await;
     let mut pushers = JoinSet::new();
