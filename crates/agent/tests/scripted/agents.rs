@@ -77,7 +77,14 @@ impl Site {
         };
         let process: Arc<dyn Backend> = Arc::new(ProcessBackend::new(&self.state(), settings));
         process.load().await.unwrap();
-        Agent::new(Arc::new(source), self.settings.clone(), identity, [process].into_iter().chain(self.docker.clone()), self.state()).unwrap()
+        Agent::new(
+            Arc::new(source),
+            self.settings.clone(),
+            identity,
+            [process].into_iter().chain(self.docker.clone()),
+            self.state(),
+        )
+        .unwrap()
     }
 
     pub(crate) async fn start(&self) -> Working {

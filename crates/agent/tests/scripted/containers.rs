@@ -16,7 +16,8 @@ async fn sites() -> Vec<(Site, Engine)> {
         let mut site = Site::new().await;
         // As many processors and as much memory as there are.
         (site.settings.host.cpus, site.settings.host.memory) = (0.0, String::new());
-        let docker: Arc<dyn Backend> = Arc::new(Docker::new(Some(engine.settings()), site.state().owner().clone()));
+        let docker: Arc<dyn Backend> =
+            Arc::new(Docker::new(Some(engine.settings()), site.state().owner().clone()));
         docker.load().await.unwrap();
         site.docker = Some(docker);
         sites.push((site, engine));
@@ -51,18 +52,28 @@ async fn docker_steps_share_their_workspace_with_the_repository_before_and_the_c
         let marked = site.original.marked("7-builds").await;
         agent.end().await;
         let log = site.original.log("7-builds");
-        assert_eq!(marked, Mark { job: "7-builds".into(), how: "markComplete".into(), why: String::new() }, "{log:#?}");
-        let of = |key: &str| log.iter().find(|entry| entry.0 == key).unwrap_or_else(|| panic!("no {key} in {log:#?}")).clone();
+        assert_eq!(
+            marked,
+            Mark { job: "7-builds".into(), how: "markComplete".into(), why: String::new() },
+            "{log:#?}"
+        );
+        let of = |key: &str| {
+            log.iter().find(|entry| entry.0 == key).unwrap_or_else(|| panic!("no {key} in {log:#?}")).clone()
+        };
         let (_, code, first) = of("step.docker.0");
         assert_eq!(code, 0, "what fails in between fails nothing");
         for line in ["stdout: read me\n", "stdout: given\n", "stdout: its own /data\n", "stderr: + false\n"] {
             assert!(first.contains(line), "{line:?} in {first}");
         }
-        assert!(of("step.docker.second").2.contains("stdout: made\nstderr: + pwd\nstdout: /data/docs\n") || of("step.docker.second").2.contains("stdout: /data/docs\n"));
+        assert!(
+            of("step.docker.second").2.contains("stdout: made\nstderr: + pwd\nstdout: /data/docs\n")
+                || of("step.docker.second").2.contains("stdout: /data/docs\n")
+        );
         assert_eq!(of("step.src.0").2, "stdout: made\nstdout: read me\nstdout: repository\n");
         let entries = site.original.inner().entries["7-builds"].clone();
         let command = &entries.iter().find(|entry| entry["key"] == "step.docker.0").unwrap()["command"];
-        let words: Vec<&str> = command.as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
+        let words: Vec<&str> =
+            command.as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect();
         assert_eq!((words[0], words[1], words[2]), ("docker", "run", "--rm"), "{words:?}");
         let script = format!("/data/.sourcegraph-executor/7.0_github.com_a_b@{commit}.sh");
         assert_eq!(words[words.len() - 4..], ["--entrypoint", "/bin/sh", IMAGE, &script]);
@@ -92,8 +103,12 @@ async fn a_skip_file_leads_to_the_step_that_it_names_and_is_gone_there() {
         assert_eq!(wrong.how, "markErrored", "a step that is not there cannot be next: {wrong:?}");
         agent.end().await;
         let log = site.original.log("1-builds");
-        let keys: Vec<&str> = log.iter().map(|(key, ..)| key.as_str()).filter(|key| key.starts_with("step")).collect();
-        assert_eq!(keys, ["step.docker.a.pre", "step.docker.c.run", "step.docker.d.pre", "step.docker.e.run"]);
+        let keys: Vec<&str> =
+            log.iter().map(|(key, ..)| key.as_str()).filter(|key| key.starts_with("step")).collect();
+        assert_eq!(
+            keys,
+            ["step.docker.a.pre", "step.docker.c.run", "step.docker.d.pre", "step.docker.e.run"]
+        );
         let listed = &log.iter().find(|entry| entry.0 == "step.docker.c.run").unwrap().2;
         assert!(listed.contains("stdout: kept\n") && !listed.contains("skip.json"), "{listed}");
     }
@@ -104,10 +119,14 @@ async fn a_skip_file_leads_to_the_step_that_it_names_and_is_gone_there() {
 async fn a_docker_step_that_fails_or_is_ended_leaves_no_container() {
     for (site, engine) in sites().await {
         let before = leftovers(&site, &engine).await;
-        let step = |command: &str| json!([{"image": IMAGE, "commands": ["set -e", command, "echo not reached"]}]);
+        let step =
+            |command: &str| json!([{"image": IMAGE, "commands": ["set -e", command, "echo not reached"]}]);
         site.original.push("builds", json!({"id": 1, "dockerSteps": step("exit 9")}));
         site.original.push("builds", json!({"id": 2, "dockerSteps": step("echo began; sleep 1000")}));
-        site.original.push("builds", json!({"id": 3, "dockerSteps": [{"image": "jobwright-test/none:1", "commands": ["true"]}]}));
+        site.original.push(
+            "builds",
+            json!({"id": 3, "dockerSteps": [{"image": "jobwright-test/none:1", "commands": ["true"]}]}),
+        );
         let agent = site.start().await;
         let marked = site.original.marked("1-builds").await;
         let why = "running command \"step.docker.0\": command failed with exit code 9";
@@ -115,7 +134,10 @@ async fn a_docker_step_that_fails_or_is_ended_leaves_no_container() {
         site.original
             .until("it runs", |inner| {
                 let entries = inner.entries.get("2-builds")?;
-                entries.iter().find(|entry| entry["out"].as_str().is_some_and(|out| out.contains("began"))).map(drop)
+                entries
+                    .iter()
+                    .find(|entry| entry["out"].as_str().is_some_and(|out| out.contains("began")))
+                    .map(drop)
             })
             .await;
         site.original.inner().cancelled.insert("2-builds".to_owned());
