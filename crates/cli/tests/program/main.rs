@@ -20,6 +20,7 @@ mod killed;
 mod leaving;
 mod plain;
 mod provider;
+mod queues;
 mod restarting;
 mod run;
 mod secrets;
