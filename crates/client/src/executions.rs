@@ -3,6 +3,7 @@
 
 mod asking;
 mod output;
+mod queues;
 mod sse;
 
 use std::path::Path;
@@ -19,6 +20,7 @@ use crate::Error;
 use crate::http::{build, builder};
 
 pub use output::{ByteStream, EventStream, LogEvent};
+pub use queues::{JobLogEvent, JobLogStream, JobsFilter, QueuesClient};
 
 /// How long an answer may take that the server has at hand.
 const LIMIT: Duration = Duration::from_secs(60);

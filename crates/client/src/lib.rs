@@ -1,4 +1,5 @@
-//! HTTP clients of what Jobwright asks of other servers: the CI variables of a GitLab project, executions of another Jobwright, and jobs of a queue. Not for
+//! HTTP clients of what Jobwright asks of other servers: the CI variables of a GitLab project, executions and queues of another Jobwright, and jobs of a queue
+//! for its agents. Not for
 //! what is done with an answer, nor for any engine's API, which is its backend's.
 //!
 //! What all of them keep: a redirection is not followed, because the header with the token would go along; an answer has a size and a
@@ -14,7 +15,9 @@ mod json;
 mod queue;
 
 pub use error::Error;
-pub use executions::{ByteStream, EventStream, ExecutionsClient, LogEvent};
+pub use executions::{
+    ByteStream, EventStream, ExecutionsClient, JobLogEvent, JobLogStream, JobsFilter, LogEvent, QueuesClient,
+};
 pub use git_proxy::GitProxy;
 pub use gitlab::{GitLab, Variable};
 pub use queue::{ExecutorAuth, Mark, OfJob, QueueClient};

@@ -15,6 +15,7 @@ pub mod labels;
 mod loopback;
 mod network;
 mod queue;
+mod queue_http;
 mod registry;
 mod state;
 mod step;
@@ -44,6 +45,11 @@ pub use network::{Conn, HostAlias, Port};
 pub use queue::{
     AttemptEnd, AttemptToken, DIED_TOO_OFTEN, JobRef, LogEntry, LogOut, NewJob, QueueRules, QueuedJob,
     QueuedState, Speaker,
+};
+pub use queue_http::{
+    AttemptInfo, LogEndEvent, LogEndedEvent, LogEntryEvent, LogOutputEvent, LogRewrittenEvent, PushRequest,
+    PushedJobs, QueueCounts, QueueInfo, QueueList, QueueMade, QueuedJobDetails, QueuedJobInfo, QueuedJobList,
+    QueuedStateAnswer,
 };
 pub use registry::Auth;
 pub use state::StepState;

@@ -14,10 +14,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::places::Waits;
+use crate::queue_api::Shared;
 use crate::refusal::Refusal;
-use crate::{exec, executions, logs, openapi};
+use crate::{exec, executions, logs, metrics, openapi, queues, ready};
 
-/// The one route that asks for no token.
+/// A route that asks for no token.
 pub(crate) const HEALTH: &str = "/healthz";
 
 /// What every handler has.
@@ -34,6 +35,8 @@ pub(crate) struct Api {
     pub(crate) grace: std::time::Duration,
     /// How often an event stream without events says that it is still there.
     pub(crate) keep_alive: std::time::Duration,
+    /// The queues, where there are any.
+    pub(crate) queues: Option<Arc<Shared>>,
 }
 
 impl Api {
@@ -46,13 +49,8 @@ impl Api {
         T: Send + 'static,
         F: Future<Output = ExecutorResult<T>> + Send + 'static,
     {
-        match self.carried.spawn(what(Arc::clone(&self.executor))).await {
-            Ok(outcome) => Ok(outcome?),
-            Err(_) => {
-                let message = "the executor failed at it in a way that it did not foresee";
-                Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message))
-            }
-        }
+        let outcome = self.carried.spawn(what(Arc::clone(&self.executor))).await;
+        Ok(outcome.map_err(|_| Refusal::unforeseen("the executor"))??)
     }
 
     /// Waits, but not when the server is to end.
@@ -68,6 +66,8 @@ impl Api {
 pub(crate) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::with_openapi(openapi::head())
         .routes(routes!(health))
+        .routes(routes!(ready::ready))
+        .routes(routes!(metrics::get_metrics))
         .routes(routes!(openapi::get_openapi))
         .routes(routes!(executions::get_executor))
         .routes(routes!(executions::start, executions::list, executions::cleanup))
@@ -81,9 +81,18 @@ pub(crate) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(executions::stats))
         .routes(routes!(executions::get_net_info))
         .routes(routes!(logs::get_logs))
+        .routes(routes!(queues::all::list_queues))
+        .routes(routes!(queues::all::put_queue))
+        .routes(routes!(queues::all::pause_queue))
+        .routes(routes!(queues::all::resume_queue))
+        .routes(routes!(queues::push::push_jobs, queues::jobs::list_jobs))
+        .routes(routes!(queues::jobs::get_job))
+        .routes(routes!(queues::jobs::cancel_job))
+        .routes(routes!(queues::jobs::retry_job))
+        .routes(routes!(queues::logs::get_job_logs))
 }
 
-/// The same, ready to serve, with the queues' routes where there are queues. Those are not in the description: whoever asks them knows them.
+/// The same, ready to serve, with the routes of executors where there are queues. Those are not in the description: whoever asks them knows them.
 pub(crate) fn router(api: Api, queues: Option<Router<Api>>) -> Router {
     let (router, _) = routes().split_for_parts();
     router

@@ -26,23 +26,47 @@ const SLOWEST: usize = 256 << 10;
 /// A body that is a `T`.
 pub(crate) struct JsonBody<T>(pub(crate) T);
 
+/// A large body of any JSON, and the place that it has.
+pub(crate) async fn large_json(
+    headers: &HeaderMap,
+    body: Body,
+    most: usize,
+    large: &Arc<Semaphore>,
+) -> Result<(serde_json::Value, Option<OwnedSemaphorePermit>), Refusal> {
+    let Whole { bytes, place } = read(body, most, Some(large)).await?;
+    said_to_be_json(headers)?;
+    let malformed = |error: serde_json::Error| malformed(&error);
+    if bytes.len() <= LARGEST {
+        return Ok((serde_json::from_slice(&bytes).map_err(malformed)?, place));
+    }
+    // A long one is read where it keeps nobody else waiting.
+    let parsed =
+        tokio::task::spawn_blocking(move || serde_json::from_slice::<serde_json::Value>(&bytes)).await;
+    Ok((parsed.map_err(|_| Refusal::unforeseen("the server"))?.map_err(malformed)?, place))
+}
+
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Refusal> {
-        let is_json = is_json(request.headers());
+        let is_json = said_to_be_json(request.headers());
         let body = read(request.into_body(), LARGEST, None).await?;
-        if !is_json {
-            let message = "the body must be JSON, and say so: content-type: application/json";
-            return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", message));
-        }
+        is_json?;
         parse(&body.bytes).map(Self)
     }
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
+fn said_to_be_json(headers: &HeaderMap) -> Result<(), Refusal> {
     let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
+    if value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    let message = "the body must be JSON, and say so: content-type: application/json";
+    Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", message))
+}
+
+fn malformed(error: &serde_json::Error) -> Refusal {
+    Refusal::bad("malformed_json", format!("the body is no JSON: {error}"))
 }
 
 /// Why a body was not read.
@@ -106,24 +130,21 @@ impl From<Unread> for Refusal {
 
 /// Reads JSON, and says where it is wrong.
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
-    let malformed =
-        |error: serde_json::Error| Refusal::bad("malformed_json", format!("the body is no JSON: {error}"));
     // A list of the right length would pass for an object.
     if body.trim_ascii_start().starts_with(b"[") {
-        let message = "invalid request: it is a list, where an object is expected";
-        return Err(Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", message));
+        return Err(Refusal::invalid("it is a list, where an object is expected"));
     }
     let mut reader = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
         let error = error.into_inner();
         if !error.is_data() {
-            return malformed(error);
+            return malformed(&error);
         }
         let place = if path == "." { String::new() } else { format!("{path}: ") };
-        Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", format!("invalid request: {place}{error}"))
+        Refusal::invalid(format_args!("{place}{error}"))
     })?;
-    reader.end().map_err(malformed)?;
+    reader.end().map_err(|error| malformed(&error))?;
     Ok(value)
 }
 

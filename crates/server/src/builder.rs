@@ -139,7 +139,7 @@ impl Builder {
         self
     }
 
-    /// Serves queues too, at `/.executors/`, as executors of Sourcegraph ask for them.
+    /// Serves queues too: to whoever may ask this server, and at `/.executors/` to executors of Sourcegraph.
     #[must_use]
     pub fn queues(mut self, queues: Option<QueueApi>) -> Self {
         self.queues = queues;
@@ -191,6 +191,7 @@ impl Builder {
             waits: places.waits,
             grace: self.grace,
             keep_alive: self.keep_alive,
+            queues: house.queues.clone(),
         };
         (router(api, queues), places.connections)
     }

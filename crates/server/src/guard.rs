@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use jobwright_model::is_loopback_host;
 
 use crate::api::HEALTH;
+use crate::ready::READY;
 use crate::refusal::Refusal;
 use crate::token::Token;
 
@@ -39,7 +40,7 @@ impl Guard {
         }
         let path = request.uri().path();
         let is_others = self.others.iter().any(|beginning| path.starts_with(beginning));
-        if path == HEALTH || is_others || self.token.is_in(request.headers()) {
+        if path == HEALTH || path == READY || is_others || self.token.is_in(request.headers()) {
             return None;
         }
         let message = "the access token is missing or wrong; send it as authorization: Bearer TOKEN";

@@ -13,15 +13,19 @@ use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder};
 use crate::api;
 use crate::schema;
 
-const ABOUT: &str = "Executions by id. Over TCP each request carries the access token; over the unix socket none is needed. \
+const ABOUT: &str = "Executions by id, and queues of jobs. Over TCP each request carries the access token; over the unix socket none is needed. \
                      Every answer that is no success has the same body, `ErrorAnswer`.";
 
 /// What is not of any route.
 pub(crate) fn head() -> OpenApi {
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
     let components = ComponentsBuilder::new().security_scheme("token", SecurityScheme::Http(bearer)).build();
-    let tags = [("executions", "Executions by id."), ("server", "The server itself.")]
-        .map(|(name, about)| TagBuilder::new().name(name).description(Some(about)).build());
+    let tags = [
+        ("executions", "Executions by id."),
+        ("queues", "Queues, which keep jobs until agents take them."),
+        ("server", "The server itself."),
+    ]
+    .map(|(name, about)| TagBuilder::new().name(name).description(Some(about)).build());
     let mut document = OpenApiBuilder::new()
         .info(InfoBuilder::new().title("Jobwright").version("1").description(Some(ABOUT)).build())
         .components(Some(components))

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use jobwright_backend::Error as BackendError;
 use jobwright_executor::Error as ExecutorError;
 use jobwright_model::{ErrorAnswer, ErrorText, ExecutionResult};
+use jobwright_store::Error as StoreError;
 
 /// Why a request is not answered with what it asked for.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +34,17 @@ impl Refusal {
     pub(crate) fn shutting_down() -> Self {
         let message = "the server is shutting down; ask again when it is back";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "shutting_down", message)
+    }
+
+    /// A request's body has the right form, and says something that cannot be.
+    pub(crate) fn invalid(what: impl std::fmt::Display) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", format!("invalid request: {what}"))
+    }
+
+    /// Something failed that has no way to fail.
+    pub(crate) fn unforeseen(who: &str) -> Self {
+        let message = format!("{who} failed at it in a way that it did not foresee");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
     }
 
     pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
@@ -68,6 +80,17 @@ impl From<ExecutorError> for Refusal {
             _ => None,
         };
         Self { status, code, message, result, header: None }
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        let (status, code) = match error {
+            StoreError::NoQueue(_) => (StatusCode::NOT_FOUND, "no_queue"),
+            // Not 503, after which some ask again by themselves: what was begun may have been done.
+            _ => (StatusCode::INTERNAL_SERVER_ERROR, "store"),
+        };
+        Self::new(status, code, error.to_string())
     }
 }
 

@@ -10,9 +10,11 @@ use utoipa::{IntoParams, OpenApi, ToSchema};
 
 mod answers;
 mod queries;
+mod queues;
 
 pub(crate) use answers::*;
 pub(crate) use queries::*;
+pub(crate) use queues::*;
 
 /// The events of an output stream, which no route names as its body.
 pub(crate) fn of_events() -> utoipa::openapi::OpenApi {

@@ -103,7 +103,7 @@ impl ExecutionsClient {
             asked = asked.header(LAST_EVENT_ID, from);
         }
         let answer = asked.head().await?;
-        let reader = Reader { client: self.clone(), answer, decoder: Decoder::default() };
+        let reader = Reader::new(self.clone(), answer);
         Ok(Box::pin(stream::unfold(Some(reader), |reader| async move {
             let mut reader = reader?;
             let event = reader.next().await;
@@ -119,19 +119,31 @@ impl ExecutionsClient {
 }
 
 /// Reads an event stream.
-struct Reader {
+pub(super) struct Reader {
     client: ExecutionsClient,
     answer: Response,
     decoder: Decoder,
 }
 
 impl Reader {
+    pub(super) fn new(client: ExecutionsClient, answer: Response) -> Self {
+        Self { client, answer, decoder: Decoder::default() }
+    }
+
     async fn next(&mut self) -> Result<LogEvent, Error> {
         loop {
+            let event = self.event().await?;
+            if let Some(event) = self.understood(&event)? {
+                return Ok(event);
+            }
+        }
+    }
+
+    /// The next event, whatever it says.
+    pub(super) async fn event(&mut self) -> Result<Event, Error> {
+        loop {
             let long = |TooLong| self.client.wrong("events of bearable size", "one is too long");
-            if let Some(event) = self.decoder.next().map_err(long)?
-                && let Some(event) = self.understood(&event)?
-            {
+            if let Some(event) = self.decoder.next().map_err(long)? {
                 return Ok(event);
             }
             if self.decoder.has_more() {
@@ -149,9 +161,7 @@ impl Reader {
         match event.name.as_str() {
             "output" => self.output(event).map(Some),
             "end" => self.parse::<EndEvent>(event).map(|end| Some(LogEvent::End { status: end.status })),
-            "error" => {
-                Err(self.client.refused(self.answer.status().as_u16(), self.parse::<ErrorAnswer>(event)?))
-            }
+            "error" => Err(self.refused(self.parse::<ErrorAnswer>(event)?)),
             _ => Ok(None),
         }
     }
@@ -170,7 +180,12 @@ impl Reader {
         Ok(LogEvent::Output { stream, offset, next, bytes })
     }
 
-    fn parse<T: DeserializeOwned>(&self, event: &Event) -> Result<T, Error> {
+    /// The error that the stream ended with.
+    pub(super) fn refused(&self, answer: ErrorAnswer) -> Error {
+        self.client.refused(self.answer.status().as_u16(), answer)
+    }
+
+    pub(super) fn parse<T: DeserializeOwned>(&self, event: &Event) -> Result<T, Error> {
         json::parse(event.data.as_bytes()).map_err(|reason| self.client.wrong("an event in JSON", reason))
     }
 }

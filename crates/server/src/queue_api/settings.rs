@@ -14,6 +14,7 @@ use super::git::Upstream;
 use super::metrics::AgentMetrics;
 use super::names::Names;
 use super::shared::Shared;
+use crate::ready::Readiness;
 use crate::token::Token;
 
 /// The most bytes of an entry of a log, with its command.
@@ -181,6 +182,7 @@ impl QueueApi {
             turns: Mutex::new(self.turns),
             stall_check: self.stall_check,
             metrics: self.metrics,
+            ready: Readiness::default(),
         })
     }
 }

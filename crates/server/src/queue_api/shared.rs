@@ -1,4 +1,4 @@
-//! What the queues' handlers share, at every door.
+//! What the queues' handlers share, at every door, those of executors and our own.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -13,6 +13,7 @@ use super::access::Access;
 use super::git::Upstream;
 use super::metrics::AgentMetrics;
 use super::names::Names;
+use crate::ready::Readiness;
 
 /// What the queues' handlers share.
 pub(crate) struct Shared {
@@ -28,6 +29,7 @@ pub(crate) struct Shared {
     pub(crate) turns: Mutex<Turns>,
     pub(crate) stall_check: Duration,
     pub(crate) metrics: AgentMetrics,
+    pub(crate) ready: Readiness,
 }
 
 impl Shared {

@@ -1,6 +1,6 @@
 //! What stands in paths, queries and headers.
 
-use super::{ExecutionStatus, Id, IntoParams};
+use super::{ExecutionStatus, Id, IntoParams, QueuedState};
 
 /// The execution.
 #[derive(IntoParams)]
@@ -9,6 +9,54 @@ pub(crate) struct PathId {
     /// The execution's id.
     #[param(inline)]
     id: Id,
+}
+
+/// The queue.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(crate) struct PathQueue {
+    /// The queue's name.
+    #[param(inline)]
+    queue: Id,
+}
+
+/// The job.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(crate) struct PathJob {
+    /// The queue's name.
+    #[param(inline)]
+    queue: Id,
+    /// The job's number in its queue: of `7-builds`, 7.
+    id: i64,
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct JobsQuery {
+    /// In one of these states; repeated, or with commas between them.
+    #[param(inline, nullable = false)]
+    state: Option<Vec<QueuedState>>,
+    /// Of this tenant; empty for those of nobody in particular.
+    #[param(nullable = false)]
+    tenant: Option<String>,
+    /// So many at most; 100 when nothing is said.
+    #[param(minimum = 1, maximum = 1000, nullable = false)]
+    limit: Option<u32>,
+    /// Where the page before ended: its `next`.
+    #[param(nullable = false)]
+    after: Option<i64>,
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct JobLogQuery {
+    /// Which attempt; the latest when nothing is said.
+    #[param(minimum = 1, nullable = false)]
+    attempt: Option<u32>,
+    /// Until the attempt ends, not only until the end of what there is; before the first attempt, from when it begins.
+    #[param(inline)]
+    follow: Option<Switch>,
 }
 
 #[derive(IntoParams)]

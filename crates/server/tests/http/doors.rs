@@ -34,9 +34,15 @@ async fn over_tcp_nothing_but_health_is_answered_without_the_token() {
         "authorization: 0123456789abcdef-hunter2\r\n",
         "authorization: Bearer 0123456789abcdef-hunter2\r\nauthorization: Bearer x\r\n",
     ] {
-        for line in
-            [LIST, "DELETE /api/v1/executions", "GET /api/v1/openapi.json", "GET /nothing", "PUT /healthz/x"]
-        {
+        for line in [
+            LIST,
+            "DELETE /api/v1/executions",
+            "GET /api/v1/openapi.json",
+            "GET /nothing",
+            "PUT /healthz/x",
+            "GET /readyz/x",
+            "GET /metrics",
+        ] {
             let answer = house.ask_as(line, &format!("{host}{authorization}"), b"").await;
             assert_eq!(
                 (answer.status, answer.error().0.as_str()),

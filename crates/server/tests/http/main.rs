@@ -11,6 +11,7 @@ mod fake;
 mod openapi;
 mod places;
 mod queue;
+mod queues;
 mod raw_output;
 mod refusals;
 mod support;

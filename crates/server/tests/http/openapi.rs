@@ -4,16 +4,22 @@ use std::path::Path;
 use std::time::Duration;
 
 use jobwright_model::{
-    AllocationKey, Cause, EndEvent, Ending, ErrorAnswer, ErrorText, ExecCommand, ExecOutput, ExecutionInfo,
-    ExecutionList, ExecutionListItem, ExecutionRequest, ExecutionResult, ExecutionStats, ExecutionStatus,
-    ExecutorAnswer, Gpu, GpuVendor, MappedPort, NetInfo, OutputData, OutputEvent, PortToBind,
-    ProvisionScript, Resources, SpecConfig, Started, StatusAnswer, StorageVolume, StreamKind, Waited,
+    AllocationKey, AttemptInfo, Cause, EndEvent, Ending, ErrorAnswer, ErrorText, ExecCommand, ExecOutput,
+    ExecutionInfo, ExecutionList, ExecutionListItem, ExecutionRequest, ExecutionResult, ExecutionStats,
+    ExecutionStatus, ExecutorAnswer, Gpu, GpuVendor, MappedPort, NetInfo, OutputData, OutputEvent,
+    PortToBind, ProvisionScript, Resources, SpecConfig, Started, StatusAnswer, StorageVolume, StreamKind,
+    Waited,
+};
+use jobwright_model::{
+    JobRef, LogEndEvent, LogEndedEvent, LogEntryEvent, LogOutputEvent, LogRewrittenEvent, PushRequest,
+    PushedJobs, QueueCounts, QueueInfo, QueueList, QueueMade, QueueRules, QueuedJob, QueuedJobDetails,
+    QueuedJobInfo, QueuedJobList, QueuedState, QueuedStateAnswer,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::fake::{id, job, result};
-use crate::support::House;
+use crate::queue::support::{Desk, name};
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json");
 
@@ -33,21 +39,26 @@ fn the_description_that_is_committed_is_current() {
 
 #[tokio::test]
 async fn every_route_that_is_described_is_there_and_the_description_is_served() {
-    let house = House::open().await;
+    let desk = Desk::open().await;
+    let house = &desk.house;
     let answer = house.get("/api/v1/openapi.json").await;
     let served: Value = serde_json::from_slice(&answer.body).unwrap();
     assert_eq!(served, jobwright_server::openapi());
     let mut routes = 0;
     for (path, methods) in served["paths"].as_object().unwrap() {
         for method in methods.as_object().unwrap().keys() {
-            let line = format!("{} {}", method.to_uppercase(), path.replace("{id}", "e"));
+            let line = format!(
+                "{} {}",
+                method.to_uppercase(),
+                path.replace("{id}", "e").replace("{queue}", "batches")
+            );
             let answer = house.ask(&line, "content-type: application/json\r\n", b"{}").await;
             let code = if answer.status < 400 { String::new() } else { answer.error().0 };
             assert!(!code.starts_with("no_"), "{line}: {code}");
             routes += 1;
         }
     }
-    assert_eq!(routes, 17);
+    assert_eq!(routes, 29);
 }
 
 #[test]
@@ -201,5 +212,108 @@ fn what_is_answered_is_as_it_is_described() {
     );
     for data in [OutputData::Text("x".into()), OutputData::Base64("/w==".into())] {
         holds("OutputEvent", &OutputEvent { stream: StreamKind::Stderr, offset: 1, data });
+    }
+}
+
+fn job_info(all: bool) -> QueuedJobInfo {
+    let moment = "2024-01-01T00:00:00Z".parse().unwrap();
+    let optional = all.then_some(moment);
+    let job = QueuedJob {
+        job: JobRef::new(name("builds"), 7),
+        state: QueuedState::Failed,
+        tenant: "t".into(),
+        priority: -1,
+        payload: json!({}),
+        queued_at: moment,
+        process_after: optional,
+        started_at: optional,
+        heartbeat_at: optional,
+        finished_at: optional,
+        failure_message: all.then(|| "x".into()),
+        resets: 1,
+        failures: 1,
+        attempt: 1,
+        holder: all.then(|| "e".into()),
+        cancel: all,
+    };
+    job.into()
+}
+
+#[test]
+fn what_is_said_of_queues_is_as_it_is_described() {
+    let rules = QueueRules::default();
+    holds("QueueRules", &rules);
+    holds("QueueMade", &QueueMade { queue: name("builds"), rules: rules.clone() });
+    for oldest_due in [None, Some("2024-01-01T00:00:00Z".parse().unwrap())] {
+        let counts = QueueCounts { queued: 1, ..QueueCounts::default() };
+        let queue = QueueInfo {
+            queue: name("builds"),
+            paused: true,
+            counts,
+            oldest_due,
+            stale_writes: 1,
+            rules: rules.clone(),
+        };
+        holds("QueueList", &QueueList { queues: vec![queue] });
+    }
+    let push = PushRequest {
+        payload: json!({"dockerSteps": []}),
+        tenant: String::new(),
+        priority: 1,
+        process_after: None,
+    };
+    holds("PushBody", &push);
+    holds(
+        "PushBody",
+        &[push.clone(), PushRequest { process_after: "2024-01-01T00:00:00Z".parse().ok(), ..push }],
+    );
+    holds("PushBody", &json!({"payload": {}}));
+    for wrong in [json!({}), json!({"payload": []}), json!({"payload": {}, "more": 1}), json!([3])] {
+        assert_ne!(faults("PushBody", &wrong), Vec::<String>::new(), "{wrong}");
+    }
+    holds("QueueRules", &json!({"max_retries": 2}));
+    assert_ne!(faults("QueueRules", &json!({"retries": 2})), Vec::<String>::new());
+    holds("PushedJobs", &PushedJobs { jobs: vec!["7-builds".into()] });
+    for (all, next) in [(true, Some(7)), (false, None)] {
+        holds("QueuedJobList", &QueuedJobList { jobs: vec![job_info(all)], next });
+    }
+    for state in QueuedState::ALL {
+        holds("QueuedStateAnswer", &QueuedStateAnswer::new(&JobRef::new(name("builds"), 7), state));
+        holds("LogEndEvent", &LogEndEvent { attempt: 1, state });
+    }
+}
+
+#[test]
+fn a_job_with_its_attempts_is_as_it_is_described() {
+    let moment = "2024-01-01T00:00:00Z".parse().unwrap();
+    for all in [true, false] {
+        let attempt = AttemptInfo {
+            attempt: 1,
+            holder: "e".into(),
+            state: QueuedState::Processing,
+            started_at: moment,
+            finished_at: all.then_some(moment),
+            failure_message: all.then(|| "x".into()),
+        };
+        let details = QueuedJobDetails { job: job_info(all), attempts: vec![attempt] };
+        holds("QueuedJobInfo", &details.job);
+        let value = serde_json::to_value(&details).unwrap();
+        for attempt in value["attempts"].as_array().unwrap() {
+            holds("AttemptInfo", attempt);
+        }
+        assert_eq!(serde_json::from_value::<QueuedJobDetails>(value).unwrap(), details);
+    }
+}
+
+#[test]
+fn events_of_a_jobs_log_are_as_they_are_described() {
+    let started_at = "2024-01-01T00:00:00Z".parse().unwrap();
+    for command in [None, Some(vec!["true".into()])] {
+        holds("LogEntryEvent", &LogEntryEvent { entry: 1, key: "k".into(), command, started_at });
+    }
+    holds("LogOutputEvent", &LogOutputEvent { entry: 1, offset: 0, text: "x".into() });
+    holds("LogRewrittenEvent", &LogRewrittenEvent { entry: 1 });
+    for duration_ms in [None, Some(1)] {
+        holds("LogEndedEvent", &LogEndedEvent { entry: 1, exit_code: -1, duration_ms });
     }
 }

@@ -9,4 +9,4 @@ mod heartbeat;
 mod logs;
 mod marks;
 mod settings;
-mod support;
+pub(crate) mod support;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jobwright_model::{AttemptToken, JobRef, NewJob, QueueName, QueueRules, QueuedJob};
-use jobwright_server::{QueueApi, Token};
+use jobwright_server::{Builder, QueueApi, Token};
 use jobwright_store::{KeptLogEntry, QueueStore, SqliteStore};
 use serde_json::{Value, json};
 
@@ -51,12 +51,32 @@ impl Desk {
     }
 
     pub(crate) async fn open_as(as_it_is: impl FnOnce(QueueApi) -> QueueApi) -> Self {
-        let store = store();
+        Self::built(|builder| builder, as_it_is).await
+    }
+
+    /// In front of this store.
+    pub(crate) async fn open_on(store: Arc<dyn QueueStore>) -> Self {
+        Self::all(store, |builder| builder, |api| api.executor_token(&Token::new(WORD).unwrap())).await
+    }
+
+    /// By a server of one's own.
+    pub(crate) async fn built(
+        server: impl FnOnce(Builder) -> Builder,
+        as_it_is: impl FnOnce(QueueApi) -> QueueApi,
+    ) -> Self {
+        Self::all(store(), server, as_it_is).await
+    }
+
+    async fn all(
+        store: Arc<dyn QueueStore>,
+        server: impl FnOnce(Builder) -> Builder,
+        as_it_is: impl FnOnce(QueueApi) -> QueueApi,
+    ) -> Self {
         for queue in ["batches", "codeintel"] {
             store.create_queue(&name(queue), &QueueRules::default()).await.unwrap();
         }
         let api = as_it_is(QueueApi::new(Arc::clone(&store)));
-        let house = House::open_as(|builder| builder.queues(Some(api))).await;
+        let house = House::open_as(|builder| server(builder).queues(Some(api))).await;
         Self { house, store }
     }
 
