@@ -44,7 +44,8 @@ type Answer = Response<UnsyncBoxBody<Bytes, std::io::Error>>;
 /// A proxy that lives as long as this value.
 pub struct GitProxy {
     address: SocketAddr,
-    repository: String,
+    /// The repository, as a path.
+    prefix: String,
     _serving: AbortOnDropHandle<()>,
 }
 
@@ -71,15 +72,16 @@ impl GitProxy {
         headers.insert(HeaderName::from_static(ACTOR.0), reqwest::header::HeaderValue::from_static(ACTOR.1));
         // As git escapes it in what it asks for.
         let prefix = path_of(repository);
-        let passage = Arc::new(Passage { client: queue.http().clone(), upstream, prefix, headers });
+        let passage =
+            Arc::new(Passage { client: queue.http().clone(), upstream, prefix: prefix.clone(), headers });
         let serving = AbortOnDropHandle::new(tokio::spawn(serve(listener, passage)));
-        Ok(Self { address, repository: repository.to_owned(), _serving: serving })
+        Ok(Self { address, prefix, _serving: serving })
     }
 
     /// What git is to fetch from.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}{}", self.address, path_of(&self.repository))
+        format!("http://{}{}", self.address, self.prefix)
     }
 }
 

@@ -15,6 +15,7 @@ use jobwright_client::{ExecutorAuth, QueueClient};
 use jobwright_journal::StateDir;
 use jobwright_model::{Auth, QueueName, parse_duration};
 
+use super::server::{read_private, unread};
 use crate::args::{AgentArgs, AgentCommand, AgentRunArgs};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -139,9 +140,7 @@ fn queues(own: Vec<QueueName>) -> Result<Vec<QueueName>, Failure> {
 /// How the agent signs on, and the secret of it.
 fn auth(file: Option<&Path>) -> Result<(ExecutorAuth, String), Failure> {
     let secret = match file {
-        Some(file) => std::fs::read_to_string(file)
-            .map(|text| text.trim().to_owned())
-            .map_err(|error| Failure::new(Exit::NotFound, format!("{}: {error}", file.display())))?,
+        Some(file) => read_private(file).map_err(|why| unread(file, &why))?.trim().to_owned(),
         None => external("JOBWRIGHT_EXECUTOR_TOKEN")
             .or_else(|| external("EXECUTOR_FRONTEND_PASSWORD"))
             .unwrap_or_default(),

@@ -139,14 +139,14 @@ fn token(file: Option<PathBuf>, folder: &Path) -> Result<Token, Failure> {
 }
 
 /// Why a file with a token is not read.
-enum Unread {
+pub(super) enum Unread {
     Io(std::io::Error),
     /// It has this mode.
     Exposed(u32),
 }
 
 /// A file's text, when nobody else can read it. A pipe has no mode that would say so.
-fn read_private(file: &Path) -> Result<String, Unread> {
+pub(super) fn read_private(file: &Path) -> Result<String, Unread> {
     let mut file = File::open(file).map_err(Unread::Io)?;
     let metadata = file.metadata().map_err(Unread::Io)?;
     let mode = metadata.mode() & 0o7777;
@@ -159,12 +159,12 @@ fn read_private(file: &Path) -> Result<String, Unread> {
 }
 
 /// Why a token's file is of no use.
-fn unread(file: &Path, why: &Unread) -> Failure {
+pub(super) fn unread(file: &Path, why: &Unread) -> Failure {
     match why {
         Unread::Io(error) => cannot("read", file, error),
         Unread::Exposed(mode) => {
             let text = format!(
-                "the token in {}: others can get at it (mode {mode:04o}), and so at all that this server runs; chmod 600 {0}, and choose \
+                "the token in {}: others can get at it (mode {mode:04o}), and so at all that it opens; chmod 600 {0}, and choose \
                  another token if somebody may have read it",
                 file.display()
             );

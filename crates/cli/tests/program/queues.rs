@@ -145,6 +145,9 @@ fn what_an_agent_cannot_begin_with_is_told_before_anybody_is_asked() {
         "EXECUTOR_MAXIMUM_NUM_JOBS: \"many\" is not such a number",
     );
     told(&[url, queue, ("EXECUTOR_KEEP_WORKSPACES", "perhaps")], &[], 2, "neither true nor false");
+    let token = bench.file("token", TOKEN);
+    std::fs::set_permissions(&token, Permissions::from_mode(0o644)).unwrap();
+    told(&[url, queue], &["--token-file", token.to_str().unwrap()], 2, "others can get at it");
     told(&[url, queue], &["--max-jobs", "0"], 2, "at least one job");
     told(&[url, queue], &["validate"], 1, "");
 }
